@@ -1,0 +1,128 @@
+"""Decoding audio: what a file holds, and its opening as mono samples.
+
+Bounds what a file may ask for before it is decoded. Units: seconds, hertz, dB relative to full scale.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+MAX_SECONDS = 2 * 60 * 60
+MAX_CHANNELS = 32
+MAX_SR = 768_000
+_BLOCK_SAMPLES = 1 << 20  # of all channels together
+_FLOOR_DB = -120.0
+
+
+class Undecodable(Exception):
+    """A file that can't be used; the message is the reason, without its path."""
+
+
+def probe_audio(path: str | Path) -> dict:
+    """Decode a whole file block by block and keep only what describes it.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    dict
+        ``duration_seconds``, ``sr`` (hertz), ``channels``, ``loudness_db`` (root mean square of the mono mix, dB of full scale).
+
+    Raises
+    ------
+    Undecodable
+        If the file is no audio, is broken, empty, holds values that are not numbers, or is longer than two hours.
+    """
+    import soundfile
+
+    energy, frames = 0.0, 0
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            _check_bounds(file)
+            sr, channels = file.samplerate, file.channels
+            while len(block := file.read(max(1, _BLOCK_SAMPLES // channels), dtype="float32", always_2d=True)):
+                energy += float(np.square(block.mean(axis=1, dtype=np.float64)).sum())
+                frames += len(block)
+                if frames > MAX_SECONDS * sr:  # some formats declare no length
+                    raise Undecodable(_too_long(frames / sr))
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise Undecodable(_reason(error)) from error
+    if not frames:
+        raise Undecodable("holds no samples")
+    if not math.isfinite(energy):
+        raise Undecodable("holds samples that are not finite numbers")
+    loudness_db = 10 * math.log10(energy / frames) if energy > 0 else _FLOOR_DB
+    return {"duration_seconds": frames / sr, "sr": sr, "channels": channels, "loudness_db": max(_FLOOR_DB, loudness_db)}
+
+
+def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
+    """Read the opening of a file as mono at one sampling rate.
+
+    Parameters
+    ----------
+    path : str or Path
+    sr : int
+        Wanted sampling rate, hertz.
+    clip_seconds : float
+        Length from the start; a shorter file is padded with silence.
+
+    Returns
+    -------
+    np.ndarray [shape=(round(clip_seconds * sr),), dtype=float32]
+
+    Raises
+    ------
+    Undecodable
+        As `probe_audio`.
+    """
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            _check_bounds(file)
+            # A little more than the clip, so that the resampler's edge lies outside it.
+            y = file.read(math.ceil((clip_seconds + 0.1) * file.samplerate), dtype="float32", always_2d=True).mean(axis=1)
+            native_sr = file.samplerate
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        raise Undecodable(_reason(error)) from error
+    if not len(y):
+        raise Undecodable("holds no samples")
+    if not np.isfinite(y).all():
+        raise Undecodable("holds samples that are not finite numbers")
+    if native_sr != sr:
+        import soxr
+
+        y = soxr.resample(y, native_sr, sr, quality="HQ")
+    clip = np.zeros(clip_samples(sr, clip_seconds), np.float32)
+    clip[: len(y)] = y[: len(clip)]
+    return clip
+
+
+def clip_samples(sr: int, clip_seconds: float) -> int:
+    """Length of a clip in samples."""
+    return round(clip_seconds * sr)
+
+
+def _check_bounds(file) -> None:
+    if not 1 <= file.samplerate <= MAX_SR:
+        raise Undecodable(f"declares a sampling rate of {file.samplerate} Hz, but 1 to {MAX_SR} must hold")
+    if not 1 <= file.channels <= MAX_CHANNELS:
+        raise Undecodable(f"declares {file.channels} channels, but 1 to {MAX_CHANNELS} must hold")
+    # A declared length of "unknown" is a huge number in some formats; the blocks are counted too.
+    if MAX_SECONDS * file.samplerate < file.frames < 1 << 62:
+        raise Undecodable(_too_long(file.frames / file.samplerate))
+
+
+def _too_long(seconds: float) -> str:
+    return f"lasts {seconds / 3600:.1f} hours or more, but at most {MAX_SECONDS / 3600:.0f} hours are read: cut it into tracks"
+
+
+def _reason(error: Exception) -> str:
+    # The library's message repeats the path; only the cause is wanted.
+    text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    return f"can't be decoded as audio: {text.strip().rstrip('.')}"

@@ -1,0 +1,53 @@
+"""Errors of the task half: one root, few children.
+
+A root command prints ``error: MESSAGE`` without a traceback and exits with ``exit_code``. Errors that end one trial carry
+``reason_code``, which becomes the trial's end state.
+"""
+
+from __future__ import annotations
+
+
+class GenreModelsError(Exception):
+    """Root of every error that this package raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command that stops on this error exits with.
+    """
+
+    exit_code = 2
+
+
+class CorpusError(GenreModelsError):
+    """A corpus, a split list or a groups file can't be used as it stands."""
+
+
+class HeldOutError(GenreModelsError):
+    """Features were asked for a track that is not one of the development tracks."""
+
+
+class SettingsError(GenreModelsError, ValueError):
+    """A setting of the ``data:`` or ``features:`` section is wrong, or wrong for this corpus."""
+
+
+class ConfigurationRefused(GenreModelsError):
+    """A configuration that can't be built at this input size, or is over a limit; refused before it costs anything."""
+
+    reason_code = "refused"
+
+
+class TrainingDiverged(GenreModelsError):
+    """The loss or a score stopped being a finite number."""
+
+    reason_code = "nan"
+
+
+class SealedError(GenreModelsError):
+    """The held-out tracks were already looked at with another model."""
+
+    exit_code = 3
+
+
+class CacheError(GenreModelsError):
+    """The feature cache can't be written, or holds no row for a track that was asked for."""

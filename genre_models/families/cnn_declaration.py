@@ -1,0 +1,68 @@
+"""The parameters of the CNN family, as data. Imports no Keras."""
+
+from __future__ import annotations
+
+from genre_models.families.declaration import Declared, Family
+
+_BY_DEPTH = {"filters_per_layer": ("",)}
+_MASKED = {"spec_augment": (True,)}
+_PLATEAU = {"schedule": ("plateau",)}
+_STOPPING = {"early_stopping": (True,)}
+
+ARCHITECTURE = (
+    Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, batch norm, pooling, dropout]", 1, 6, when=_BY_DEPTH),
+    Declared("filters", "int", 32, "Filters of the first block", 4, 256, log=True, when=_BY_DEPTH),
+    Declared("filter_growth", "float", 1.5, "Factor from the filters of one block to those of the next; at most 512 filters", 1.0, 2.0,
+             when=_BY_DEPTH),
+    Declared("filters_per_layer", "widths", "", 'Filters of each block, such as "64-64-128-128", in place of depth, filters and growth',
+             1, 512),
+    Declared("kernel", "int", 3, "Side of the square convolution kernels, in pixels", 3, 7),
+    Declared("pooling", "choice", "max", "What a pool keeps of its window", choices=("max", "average")),
+    Declared("pool", "widths", "2-2", 'Pool size of every block as "height-width" (mel bands, frames), stride the same, no padding', 1, 8),
+    Declared("batch_norm", "bool", True, "Batch normalisation in every block"),
+    Declared("batch_norm_momentum", "float", 0.9, "Part of the running mean and variance that a step keeps; a low one suits short epochs",
+             0.5, 0.999, when={"batch_norm": (True,)}),
+    Declared("activation", "choice", "relu", "Activation after convolutions and hidden dense layers", choices=("relu", "elu", "gelu")),
+    Declared("dropout", "float", 0.2, "Part of the values dropped at the end of every block", 0.0, 0.7),
+    Declared("head", "choice", "global_average", "From feature maps to a vector: all values, or the mean of each map",
+             choices=("flatten", "global_average")),
+    Declared("dense_units", "int", 0, "Units of a hidden dense layer before the output; 0 for none", 0, 1024),
+    Declared("dense_dropout", "float", 0.0, "Part of the values dropped before each dense layer", 0.0, 0.7),
+)
+
+OPTIMISATION = (
+    Declared("optimizer", "choice", "adam", "Update rule; sgd has Nesterov momentum 0.9",
+             choices=("adam", "adamw", "sgd", "rmsprop")),
+    Declared("learning_rate", "float", 1e-3, "Learning rate of the first epoch", 1e-5, 1e-1, log=True),
+    Declared("weight_decay", "float", 0.0, "Decoupled weight decay of kernels, per step as a part of the learning rate", 0.0, 1e-1,
+             when={"optimizer": ("adamw", "sgd", "rmsprop")}),
+    Declared("batch_size", "int", 32, "Tracks per gradient step, at most; steps of an epoch are made equally large", 4, 256, log=True),
+    Declared("label_smoothing", "float", 0.0, "Part of the target spread evenly over the classes, in training only", 0.0, 0.3),
+    Declared("schedule", "choice", "constant", "Learning rate over the epochs; cosine falls towards 0 over the full budget",
+             choices=("constant", "cosine", "plateau")),
+    Declared("plateau_factor", "float", 0.5, "Factor on the learning rate when the validation loss no longer falls", 0.05, 0.9,
+             when=_PLATEAU),
+    Declared("plateau_patience", "int", 5, "Epochs without a lower validation loss before the learning rate is cut", 1, 50, when=_PLATEAU),
+    Declared("early_stopping", "bool", False, "Whether training ends by itself when the monitored metric no longer improves"),
+    Declared("early_stopping_monitor", "choice", "val_loss", "Metric that early stopping watches", choices=("val_loss", "val_accuracy"),
+             when=_STOPPING),
+    Declared("early_stopping_patience", "int", 10, "Epochs without improvement before training ends", 1, 100, when=_STOPPING),
+)
+
+AUGMENTATION = (
+    Declared("spec_augment", "bool", False, "SpecAugment: bands of frequency and of time masked with the item's mean, in training only"),
+    Declared("frequency_mask", "int", 15, "Largest height of a frequency mask, in mel bands (image rows)", 0, 27, when=_MASKED),
+    Declared("time_mask", "int", 20, "Largest width of a time mask, in frames (image columns)", 0, 100, when=_MASKED),
+    Declared("masks", "int", 1, "Number of frequency masks and of time masks on each item", 1, 4, when=_MASKED),
+    Declared("time_shift", "float", 0.0, "Largest shift in time, as a part of the width; what leaves at one end comes in at the other",
+             0.0, 0.5),
+    Declared("gain", "float", 0.0, "Largest relative change of an item's level above its floor", 0.0, 0.5),
+    Declared("noise", "float", 0.0, "Standard deviation of Gaussian noise, in units of the scaled input", 0.0, 0.2),
+)
+
+CNN = Family(
+    name="cnn",
+    meaning="Convolutional network from scratch: conv blocks, then a flat or average-pooled head",
+    parameters=ARCHITECTURE + OPTIMISATION + AUGMENTATION,
+    module="genre_models.families.cnn",
+)

@@ -1,0 +1,215 @@
+"""One look at every file, blind to labels: is it readable, and how long, loud and large is it.
+
+The scan may read held-out files too, and therefore keeps no samples, pixels or features of any. Units: seconds, hertz, dB, pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from genre_models.audio import Undecodable, probe_audio
+from genre_models.content import content_hash
+from genre_models.corpus import Corpus, Progress, Track
+from genre_models.features.image import probe_image
+from genre_models.parallel import Lost, run_jobs
+
+_VERSION = 1  # of the facts; raise it when the same file would be described differently
+_FACTS = ("duration_seconds", "sr", "channels", "width", "height", "loudness_db")
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """What is known of one file.
+
+    Attributes
+    ----------
+    id, label : str
+    path : Path
+    content : str
+        Hash of the file's bytes; empty where it could not be read at all.
+    bytes : int
+    readable : bool
+    reason : str or None
+        Why it is not readable.
+    duration_seconds : float or None
+    sr : int or None
+        Hertz, of the file.
+    channels : int or None
+    width, height : int or None
+        Pixels.
+    loudness_db : float or None
+        Root mean square, dB of full scale.
+    duplicate_group : str or None
+        The same for all readable files with the same bytes; None where there is only one.
+    """
+
+    id: str
+    label: str
+    path: Path
+    content: str
+    bytes: int
+    readable: bool
+    reason: str | None = None
+    duration_seconds: float | None = None
+    sr: int | None = None
+    channels: int | None = None
+    width: int | None = None
+    height: int | None = None
+    loudness_db: float | None = None
+    duplicate_group: str | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """All files of a corpus.
+
+    Attributes
+    ----------
+    rows : tuple of ScanRow
+        Sorted by id, unreadable ones included.
+    fingerprint : str
+        16 hex digits over the sorted (id, content) of the readable rows.
+    kind : {"audio", "image"}
+    decoded, cached : int
+        Files decoded now, and files known from an earlier scan.
+    """
+
+    rows: tuple[ScanRow, ...]
+    fingerprint: str
+    kind: str = "audio"
+    decoded: int = 0
+    cached: int = 0
+
+
+def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = None, progress: Progress | None = None) -> Scan:
+    """Look at every file of a corpus, in parallel, once.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    cache_dir : str or Path
+        Facts are kept there by path, size and time of change, so that a second scan decodes nothing.
+    workers : int or None
+        Processes; None for one on each core.
+    progress : callable, optional
+        ``progress(done, total, what)``.
+
+    Returns
+    -------
+    Scan
+        A file that can't be decoded is a row with its reason, never an error.
+    """
+    store = Path(cache_dir).expanduser() / "scans" / f"{_digest([_VERSION, corpus.kind, corpus.source, str(corpus.tracks[0].path.parent.parent)])}.jsonl"
+    known = _load(store)
+    stamps = {track.id: _stamp(track.path) for track in corpus.tracks}
+    facts = {track.id: known[str(track.path)]["facts"] for track in corpus.tracks if _is_current(known.get(str(track.path)), stamps[track.id])}
+    new = [track for track in corpus.tracks if track.id not in facts]
+    try:
+        with closing(run_jobs(look_at, [(str(track.path), corpus.kind) for track in new], workers)) as results:
+            for number, result in results:
+                facts[new[number].id] = {"reason": result.reason, "again": True} if isinstance(result, Lost) else result
+                if progress is not None:
+                    progress(len(facts), len(corpus.tracks), "scan")
+    finally:
+        # Also after Ctrl-C: what was looked at need not be looked at again.
+        if new:
+            _save(store, known, corpus.tracks, stamps, facts)
+    rows = _rows(corpus.tracks, stamps, facts)
+    fingerprint = _digest([[row.id, row.content] for row in rows if row.readable])
+    return Scan(rows, fingerprint, corpus.kind, decoded=len(new), cached=len(corpus.tracks) - len(new))
+
+
+def look_at(path: str, kind: str) -> dict:
+    """Describe one file (runs in a worker process).
+
+    Parameters
+    ----------
+    path : str
+    kind : {"audio", "image"}
+
+    Returns
+    -------
+    dict
+        ``content`` and what `probe_audio` or `probe_image` gives; with ``reason`` where it can't be decoded, and ``again`` where
+        that may pass (the disk, permissions).
+    """
+    try:
+        content = content_hash(path)
+    except OSError as error:
+        return {"reason": f"can't be read: {error.strerror or error}", "again": True}
+    try:
+        if os.path.getsize(path) == 0:
+            raise Undecodable("is empty (0 bytes)")
+        return {"content": content, **(probe_audio(path) if kind == "audio" else probe_image(path))}
+    except Undecodable as error:
+        return {"content": content, "reason": str(error)}
+
+
+def _rows(tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> tuple[ScanRow, ...]:
+    copies = Counter(fact["content"] for fact in facts.values() if "reason" not in fact)
+    rows = []
+    for track in sorted(tracks, key=lambda track: track.id):
+        fact, stamp = facts[track.id], stamps[track.id]
+        content = fact.get("content", "")
+        rows.append(
+            ScanRow(
+                id=track.id,
+                label=track.label,
+                path=track.path,
+                content=content,
+                bytes=stamp[0] if stamp else 0,
+                readable="reason" not in fact,
+                reason=fact.get("reason"),
+                duplicate_group=content[:12] if copies[content] > 1 and "reason" not in fact else None,
+                **{name: fact.get(name) for name in _FACTS},
+            )
+        )
+    return tuple(rows)
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _is_current(entry: dict | None, stamp: list[int] | None) -> bool:
+    return entry is not None and stamp is not None and entry.get("stamp") == stamp
+
+
+def _load(store: Path) -> dict[str, dict]:
+    known = {}
+    try:
+        lines = store.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return known
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            known[entry["path"]] = {"stamp": entry["stamp"], "facts": dict(entry["facts"])}
+        except (ValueError, KeyError, TypeError):
+            continue
+    return known
+
+
+def _save(store: Path, known: dict[str, dict], tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> None:
+    entries = dict(known)
+    for track in tracks:
+        if track.id in facts and stamps[track.id] is not None and not facts[track.id].get("again"):
+            entries[str(track.path)] = {"stamp": stamps[track.id], "facts": facts[track.id]}
+    store.parent.mkdir(parents=True, exist_ok=True)
+    partial = store.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text("".join(json.dumps({"path": path, **entry}) + "\n" for path, entry in sorted(entries.items())), encoding="utf-8")
+    partial.replace(store)
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,207 @@
+"""The seal on a held-out set: who looked at it, when, with which model, and what came out.
+
+Owns: the meaning of the receipts in ``FOLDER/SPLIT_ID.jsonl``. Two events make a look: ``opened`` is on disk before the first held-out item
+is read, ``closed`` after the last result is. Knows nothing of models and corpora: it takes plain strings and numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from genre_models.errors import SealedError
+from genre_models.receipts import Receipts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Standing = Literal["unopened", "ours-open", "ours-closed"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What wants to look: a study's trial with its specification's hash, and the reason if it is not the first to look."""
+
+    study: str
+    trial: int
+    spec_sha256: str
+    again: str | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the held-out tracks: its receipt when opened, and its scores when closed."""
+
+    opened: dict
+    closed: dict | None = None
+
+    @property
+    def number(self) -> int:
+        return self.opened["look"]
+
+    def is_of(self, candidate: Candidate) -> bool:
+        """Whether this model was looked at; where a reason for a further look is given, whether for that reason."""
+        same = all(self.opened[key] == getattr(candidate, key) for key in ("study", "trial", "spec_sha256"))
+        return same and candidate.again in (None, self.opened["reason"])
+
+    def describe(self) -> str:
+        """The receipt in words: who looked, when, at what, and the score."""
+        opened, closed = self.opened, self.closed
+        models = ", ".join(f"{name} {sha[:12]}" for name, sha in opened["models"].items())
+        lines = [
+            f"look {self.number} of split {opened['split_id']}: study {opened['study']}, trial {opened['trial']}, opened {opened['time']}",
+            f"  {opened['n_tracks']} held-out tracks; {models}",
+        ]
+        if opened["reason"]:
+            lines.append(f"  looked again because: {opened['reason']}")
+        if closed is None:
+            lines.append("  not closed: the evaluation was interrupted")
+        else:
+            (low, high), score, f1 = closed["scores"]["accuracy_ci95"], closed["scores"]["accuracy"], closed["scores"]["macro_f1"]
+            lines.append(f"  closed {closed['time']}: accuracy {score:.3f} [{low:.3f}, {high:.3f}], macro F1 {f1:.3f}")
+        return "\n".join(lines)
+
+
+class Seal:
+    """The receipts of one split.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where receipts lie (``studies/.seals``); made when the first receipt is written.
+    split_id : str
+        Names the held-out set.
+    """
+
+    def __init__(self, folder: str | Path, split_id: str) -> None:
+        self.split_id = split_id
+        self.path = Path(folder) / f"{split_id}.jsonl"
+        self._receipts = Receipts(self.path, split_id)
+
+    def looks(self) -> tuple[Look, ...]:
+        """All looks at this split, in order.
+
+        Raises
+        ------
+        BrokenChain
+            The receipts were changed.
+        """
+        return _looks(self._receipts.read())
+
+    def check(self, candidate: Candidate) -> tuple[Standing, Look | None]:
+        """Whether this model may be looked at.
+
+        Returns
+        -------
+        tuple
+            ``("unopened", None)``: a new look may be opened. ``("ours-open", look)``: ours, interrupted, to be completed.
+            ``("ours-closed", look)``: ours, and done. The same model with the same reason means the same look.
+
+        Raises
+        ------
+        SealedError
+            Another model was looked at and no reason for a further look is given.
+        BrokenChain
+            The receipts were changed.
+        """
+        return self._standing(self.looks(), candidate)
+
+    def open(self, candidate: Candidate, look: int, models: Mapping[str, str], tracks: Mapping[str, str]) -> Look:
+        """Write the receipt ``opened``; it is on disk when this returns, and only then may a held-out item be read.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            What looks.
+        look : int
+            The number this look was prepared as.
+        models : mapping of str to str
+            File name to SHA-256 of everything that predicts, saved beforehand.
+        tracks : mapping of str to str
+            Held-out track id to content hash.
+
+        Raises
+        ------
+        SealedError
+            Someone else opened the split since `check`.
+        """
+        with self._receipts.locked() as (events, append):
+            before = _looks(events)
+            standing, _ = self._standing(before, candidate)
+            if standing != "unopened" or any(other.number >= look for other in before):
+                raise SealedError(f"another process opened split {self.split_id} meanwhile; run the same command again\n{before[-1].describe()}")
+            receipt = {"study": candidate.study, "trial": candidate.trial, "spec_sha256": candidate.spec_sha256, "reason": candidate.again}
+            receipt |= {"event": "opened", "look": look, "models": dict(models), "n_tracks": len(tracks), "tracks": dict(tracks)}
+            return Look(append(receipt))
+
+    def close(self, look: int, scores: Mapping) -> Look:
+        """Write the receipt ``closed`` with the scores; the look is over when this returns.
+
+        Parameters
+        ----------
+        look : int
+            Its number.
+        scores : mapping
+            At least accuracy, accuracy_ci95 and macro_f1.
+
+        Raises
+        ------
+        SealedError
+            That look was never opened, or is closed already.
+        """
+        with self._receipts.locked() as (events, append):
+            found = next((other for other in _looks(events) if other.number == look), None)
+            if found is None or found.closed is not None:
+                what = "was never opened" if found is None else "is closed already"
+                raise SealedError(f"look {look} of split {self.split_id} can't be closed: it {what}")
+            return Look(found.opened, append({"event": "closed", "look": look, "scores": dict(scores)}))
+
+    def _standing(self, looks: Sequence[Look], candidate: Candidate) -> tuple[Standing, Look | None]:
+        ours = [look for look in looks if look.is_of(candidate)]
+        if ours:
+            return ("ours-open" if ours[-1].closed is None else "ours-closed"), ours[-1]
+        if looks and not candidate.again:
+            receipts = "\n".join(look.describe() for look in looks)
+            raise SealedError(
+                f"the held-out tracks were already looked at with another model ({self.path})\n{receipts}\n"
+                "choosing between models by held-out scores makes them worth less; if it must be, --again REASON records why"
+            )
+        return "unopened", None
+
+
+def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> list[tuple[str, int]]:
+    """Other opened splits that hold some of these tracks.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where receipts lie.
+    split_id : str
+        The split that `tracks` are the held-out set of.
+    tracks : mapping of str to str
+        Held-out track id to content hash; tracks are the same if their content is.
+
+    Returns
+    -------
+    list of (str, int)
+        Split id and number of shared tracks, most first.
+
+    Raises
+    ------
+    BrokenChain
+        Another split's receipts were changed.
+    """
+    ours, found = set(tracks.values()), []
+    for path in sorted(Path(folder).glob("*.jsonl")):
+        if path.stem != split_id:
+            shared = ours & {content for look in Seal(folder, path.stem).looks() for content in look.opened["tracks"].values()}
+            if shared:
+                found.append((path.stem, len(shared)))
+    return sorted(found, key=lambda item: -item[1])
+
+
+def _looks(events: Sequence[Mapping]) -> tuple[Look, ...]:
+    opened = {event["look"]: event for event in events if event["event"] == "opened"}
+    closed = {event["look"]: event for event in events if event["event"] == "closed"}
+    return tuple(Look(receipt, closed.get(number)) for number, receipt in opened.items())

@@ -1,0 +1,168 @@
+"""Puts a search together and runs it: study, proposer, pruner, loop, engine, and the two ways a user may stop it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.config import SearchConfig
+from search.engines import Engine
+from search.engines.inline import InlineEngine
+from search.loop import Limits, Loop, Monitor, SpecParts
+from search.pruning import Asha, NoPruning
+from search.sampling import Proposer
+from search.schedule import rungs
+from search.study import StudyOwner
+from search.trial import Trial
+from search.worker import Workplace
+
+#: Trials whose weights and predictions are kept on disk.
+KEPT_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended.
+
+    Attributes
+    ----------
+    trials : list of Trial
+    stop_reason : str or None
+        None where the study's totals were reached or nothing was left to do.
+    interrupted, failing : bool
+        The user stopped it; it stopped itself because trials kept failing.
+    """
+
+    trials: list[Trial]
+    stop_reason: str | None
+    interrupted: bool
+    failing: bool
+
+
+def drive(
+    config: SearchConfig,
+    *,
+    studies_dir: Path,
+    place: Workplace,
+    fingerprint: Mapping[str, Any],
+    sections: Mapping[str, Mapping[str, Any]],
+    precision: str,
+    screen: Callable[[dict[str, Any]], Mapping[str, Any]],
+    watching: Callable[[StudyOwner], AbstractContextManager[Monitor]],
+    address: str | None = None,
+) -> Finished:
+    """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
+
+    Parameters
+    ----------
+    config : SearchConfig
+    studies_dir : Path
+    place : Workplace
+        What workers build their objective from.
+    fingerprint : mapping, JSON-able
+        What a resume must match.
+    sections : mapping
+        Family to the task's sections that go into each specification.
+    precision : str
+        Resolved: never "auto".
+    screen : callable
+        (spec) -> declared cost; raises with ``reason_code = "refused"``.
+    watching : callable
+        (StudyOwner) -> context manager that yields the :class:`~search.loop.Monitor` to tell what happens.
+    address : str, optional
+        Of an existing Ray cluster.
+
+    Raises
+    ------
+    SearchError
+        If the study was made with other settings, or no worker can be started.
+    """
+    maximize = config.objective.direction == "maximize"
+    owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint)
+    budget = config.budget
+    parts = SpecParts(
+        epochs=budget.max_epochs,
+        seed=config.seed,
+        precision=precision,
+        resolve=lambda family, sampled: config.families[family].resolve(sampled),
+        sections=sections,
+        screen=screen,
+    )
+    try:
+        with watching(owner) as monitor:
+            proposer = Proposer(config.families, config.sampler, config.seed, maximize)
+            limits = Limits(trials=budget.trials, minutes=budget.minutes)
+            loop = Loop(owner, proposer, make_pruner(config, maximize), parts, limits, config.objective.metric, monitor)
+            interrupted = _run(loop, make_engine(config, address), place, monitor)
+    finally:
+        owner.close()
+        keep_best_artifacts(Path(place.trials_dir), list(owner.trials.values()), maximize)
+    return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing)
+
+
+def _run(loop: Loop, engine: Engine, place: Workplace, monitor: Monitor) -> bool:
+    """Run the engine; whatever ends it, no trial is left running. True if the user stopped it."""
+    with _stoppable(loop, monitor) as stops:
+        try:
+            engine.run(loop, place)
+        except KeyboardInterrupt:
+            loop.stop("stopped by the user")
+        finally:
+            for trial in loop.running:
+                loop.lost(trial.number, "stopped in an epoch")
+    return bool(stops)
+
+
+def make_pruner(config: SearchConfig, maximize: bool) -> Asha | NoPruning:
+    """The scheduler that the space file names."""
+    if config.scheduler == "none":
+        return NoPruning()
+    budget = config.budget
+    levels = rungs(budget.min_epochs, budget.max_epochs, budget.reduction_factor)
+    return Asha(levels, budget.reduction_factor, maximize)
+
+
+def make_engine(config: SearchConfig, address: str | None) -> Engine:
+    """The engine that the space file or the command line names."""
+    if config.engine == "inline":
+        return InlineEngine()
+    from search.engines.ray_pool import RayEngine  # Ray takes a second to import; the inline engine does without
+
+    return RayEngine(config.workers, config.resources.cpus, config.resources.gpus, address)
+
+
+@contextmanager
+def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
+    """First Ctrl-C or SIGTERM: running trials end at their next epoch. Second: now."""
+    stops: list[int] = []
+
+    def on_signal(number: int, frame: Any) -> None:
+        stops.append(number)
+        if len(stops) > 1:
+            raise KeyboardInterrupt
+        loop.stop("stopped by the user")
+        monitor.note("stopping: running trials end at their next epoch (once more to stop now)")
+
+    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stops
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def keep_best_artifacts(trials_dir: Path, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
+    """Remove the artifacts of all but the best few trials that had the full budget."""
+    sign = 1 if maximize else -1
+    full = [t for t in trials if t.is_full and t.value is not None]
+    best = sorted(full, key=lambda t: (-sign * t.value, t.number))[:keep]
+    kept = {f"{t.number:04d}" for t in best} | {f"{t.number:04d}" for t in trials if t.end is None}
+    if trials_dir.is_dir():
+        for folder in trials_dir.iterdir():
+            if folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)

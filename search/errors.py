@@ -1,0 +1,64 @@
+"""Errors of the engine: one root, few children.
+
+A root command prints ``error: MESSAGE`` without a traceback and exits with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SearchError(Exception):
+    """Root of every error that this package raises on purpose.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command that stops on this error exits with.
+    """
+
+    exit_code = 2
+
+
+class SpaceFileError(SearchError, ValueError):
+    """A space file can't be used as it stands; the message lists every problem found in it.
+
+    Parameters
+    ----------
+    problems : iterable of str
+        One line each: where, what was found, what must hold, the remedy.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        head = [] if len(self.problems) == 1 else [f"{len(self.problems)} problems:"]
+        super().__init__("\n".join([*head, *self.problems]))
+
+    def __reduce__(self) -> tuple[type[SpaceFileError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+class StudyError(SearchError):
+    """A study can't be opened, joined or gone on with."""
+
+
+class LeaseHeld(StudyError):
+    """Another driver holds the study."""
+
+
+class TrialFailed(SearchError):
+    """The engine's own failure of one trial; the search goes on.
+
+    Parameters
+    ----------
+    reason_code : str
+        Becomes the trial's end state: ``"refused"``, ``"nan"``, ``"memory"`` or ``"exception"``.
+    message : str
+    """
+
+    def __init__(self, reason_code: str, message: str) -> None:
+        self.reason_code = reason_code
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[TrialFailed], tuple[str, str]]:
+        return type(self), (self.reason_code, str(self))  # it crosses process borders

@@ -1,0 +1,109 @@
+"""The leaderboard: a table in the terminal, and ``leaderboard.csv`` with every trial and parameter."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from search.trial import Trial
+
+#: Parameters named in the terminal's table, at most; the file has them all.
+_SHOWN_PARAMETERS = 6
+
+
+def ranked(trials: list[Trial], maximize: bool) -> list[Trial]:
+    """All trials, best first: those with the full budget by value, then the others by how far they came and their best value."""
+    sign = 1.0 if maximize else -1.0
+
+    def key(trial: Trial) -> tuple[Any, ...]:
+        best = trial.value if trial.is_full else trial.best(maximize)
+        reached = 0 if trial.is_full else -max(trial.reports, default=0)
+        return (not trial.is_full, trial.state == "FAIL", reached, best is None, -sign * (best or 0.0), trial.number)
+
+    return sorted(trials, key=key)
+
+
+def varied_parameters(trials: list[Trial]) -> list[str]:
+    """Names of the searched parameters ("family/parameter") that differ between trials, most often present first."""
+    values: dict[str, set[Any]] = {}
+    for trial in trials:
+        for name, value in trial.params.items():
+            values.setdefault(name, set()).add(value)
+    counts = {name: sum(name in t.params for t in trials) for name, seen in values.items() if len(seen) > 1 and name != "family"}
+    return sorted(counts, key=lambda name: -counts[name])
+
+
+def leaderboard_table(trials: list[Trial], maximize: bool, metric: str, *, rows: int = 10, title: str = "") -> Table:
+    """The best trials as a table.
+
+    Parameters
+    ----------
+    trials : list of Trial
+    maximize : bool
+    metric : str
+        Heads the score's column.
+    rows : int
+        At most so many.
+    title : str
+        Says 'demo' where the corpus is one.
+    """
+    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False)
+    for name, justify in (("rank", "right"), ("trial", "right"), ("family", "left"), (metric, "right"), ("95 % interval", "left")):
+        table.add_column(name, justify=justify, no_wrap=True)
+    for name in ("epochs", "seconds", "parameters"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("settings", overflow="fold")
+    shown = varied_parameters(trials)[:_SHOWN_PARAMETERS]
+    full = [t for t in ranked(trials, maximize) if t.is_full][:rows]
+    for rank, trial in enumerate(full, 1):
+        outcome = trial.outcome
+        table.add_row(
+            str(rank),
+            str(trial.number),
+            trial.family,
+            f"{trial.value:.3f}",
+            _interval(outcome),
+            str(outcome.get("epochs", "")),
+            f"{outcome['seconds']:.0f}" if "seconds" in outcome else "",
+            f"{outcome['parameters']:,}" if "parameters" in outcome else "",
+            ", ".join(f"{n.rpartition('/')[2]} {_short(trial.params[n])}" for n in shown if n in trial.params),
+        )
+    return table
+
+
+def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str) -> None:
+    """Write every trial as a row of a CSV file (atomically: a kill leaves the old file)."""
+    searched = sorted({name for t in trials for name in t.params if name != "family"})
+    head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds"]
+    head += ["parameters", "gflops", "retry_of", "reason", *searched]
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(head)
+        for rank, trial in enumerate(ranked(trials, maximize), 1):
+            outcome = trial.outcome
+            low, high = outcome.get("interval") or ("", "")
+            best = trial.value if trial.is_full else trial.best(maximize)
+            writer.writerow(
+                [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
+                + ["" if best is None else best, low, high, outcome.get("best_epoch", "")]
+                + [max(trial.reports, default=0), outcome.get("seconds", ""), outcome.get("parameters", "")]
+                + [outcome.get("gflops", ""), "" if trial.retry_of is None else trial.retry_of, trial.reason or ""]
+                + [trial.params.get(name, "") for name in searched]
+            )
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def _interval(outcome: dict[str, Any]) -> str:
+    interval = outcome.get("interval")
+    return f"{interval[0]:.3f}–{interval[1]:.3f}" if interval else ""
+
+
+def _short(value: Any) -> str:
+    return f"{value:.2g}" if isinstance(value, float) else str(value)

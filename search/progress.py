@@ -1,0 +1,196 @@
+"""What the user sees while a search runs: a live display in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.trial import Trial
+
+#: Seconds between two lines of standing where there is no terminal.
+_STATUS_SECONDS = 30.0
+
+
+class Standing:
+    """Counts, best value and pace of a search, from what a monitor is told."""
+
+    def __init__(self, trials: list[Trial], *, maximize: bool, max_epochs: int, trials_wanted: int | None, minutes: float | None, elapsed: float) -> None:
+        self.maximize, self.max_epochs = maximize, max_epochs
+        self.trials_wanted, self.minutes = trials_wanted, minutes
+        self.trials = {t.number: t for t in trials}
+        self.running: dict[int, tuple[Trial, int, float | None]] = {}
+        self.epochs = sum(len(t.reports) for t in trials)
+        self._elapsed_before, self._since = elapsed, time.monotonic()
+        self._ended_here = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds, over all runs of the study."""
+        return self._elapsed_before + time.monotonic() - self._since
+
+    def started(self, trial: Trial) -> None:
+        self.trials[trial.number] = trial
+        self.running[trial.number] = (trial, 0, None)
+
+    def reported(self, trial: Trial, epoch: int) -> None:
+        self.epochs += 1
+        self.running[trial.number] = (trial, epoch, trial.best(self.maximize))
+
+    def ended(self, trial: Trial) -> bool:
+        """Take in an end; True if this trial now leads."""
+        self.trials[trial.number] = trial
+        self.running.pop(trial.number, None)
+        self._ended_here += trial.counts
+        return trial.is_full and self.best is trial
+
+    @property
+    def best(self) -> Trial | None:
+        """The leader among trials with the full budget."""
+        full = [t for t in self.trials.values() if t.is_full and t.value is not None]
+        sign = 1 if self.maximize else -1
+        return max(full, key=lambda t: (sign * t.value, -t.number), default=None)
+
+    @property
+    def counted(self) -> int:
+        """Trials that count towards the budget."""
+        return sum(t.counts for t in self.trials.values())
+
+    def counts_text(self) -> str:
+        """ "2 running, 3 complete, 7 pruned, 1 failed"."""
+        ends = Counter("failed" if t.state == "FAIL" else t.state.lower() for t in self.trials.values() if t.counts)
+        parts = [f"{len(self.running)} running"] + [f"{ends[k]} {k}" for k in ("complete", "pruned", "failed")]
+        lost = sum(t.end is not None and not t.counts for t in self.trials.values())
+        return ", ".join(parts + ([f"{lost} lost and requeued"] if lost else []))
+
+    def seconds_left(self) -> float | None:
+        """The shorter of what the time budget and the trial budget leave, or None if neither can be told yet."""
+        left = []
+        if self.minutes is not None:
+            left.append(max(0.0, 60 * self.minutes - self.elapsed))
+        if self.trials_wanted is not None and self._ended_here >= 2:
+            pace = (time.monotonic() - self._since) / self._ended_here
+            left.append(pace * max(0, self.trials_wanted - self.counted))
+        return min(left, default=None)
+
+    def best_text(self) -> str:
+        """The leader and its interval in words."""
+        if self.best is None:
+            return "no trial has had the full budget yet"
+        interval = self.best.outcome.get("interval")
+        told = f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else ""
+        return f"best {self.best.value:.3f}{told} by trial {self.best.number}"
+
+
+def duration(seconds: float | None) -> str:
+    """ "1 h 02 min", "4 min 10 s", "12 s", "?"."""
+    if seconds is None:
+        return "?"
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def ending_text(trial: Trial, leads: bool) -> str:
+    """One line on how a trial ended."""
+    seconds = trial.outcome.get("seconds")
+    spent = f", {duration(seconds)}" if seconds is not None else ""
+    epochs = max(trial.reports, default=0)
+    if trial.is_full:
+        how = "complete" if trial.end == "full" else "complete (stopped early by itself)"
+        return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f} after {epochs} epochs{spent}{'  ← best so far' if leads else ''}"
+    value = f", {trial.value:.3f}" if trial.value is not None else ""
+    reason = f": {trial.reason}" if trial.reason and trial.end != "pruned" else ""
+    return f"trial {trial.number} {trial.family}: {trial.end}{value} at epoch {epochs}{spent}{reason}"
+
+
+class PlainMonitor:
+    """Lines, for logs and pipes."""
+
+    def __init__(self, console: Console, standing: Standing) -> None:
+        self._console, self._standing = console, standing
+        self._told = time.monotonic()
+
+    def started(self, trial: Trial) -> None:
+        self._standing.started(trial)
+
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._standing.reported(trial, epoch)
+        if time.monotonic() - self._told >= _STATUS_SECONDS:
+            self._tell_standing()
+
+    def ended(self, trial: Trial) -> None:
+        self.note(ending_text(trial, self._standing.ended(trial)))
+
+    def note(self, text: str) -> None:
+        self._console.print(f"[{duration(self._standing.elapsed)}] {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def _tell_standing(self) -> None:
+        self._told = time.monotonic()
+        s = self._standing
+        of = f"/{s.trials_wanted}" if s.trials_wanted else ""
+        self.note(f"{s.counted}{of} trials, {s.epochs} epochs; {s.counts_text()}; {s.best_text()}; about {duration(s.seconds_left())} left")
+
+
+class LiveMonitor:
+    """A display that is redrawn in place; ends of trials scroll by above it."""
+
+    def __init__(self, console: Console, standing: Standing, live: Live) -> None:
+        self._console, self._standing, self._live = console, standing, live
+
+    def started(self, trial: Trial) -> None:
+        self._standing.started(trial)
+
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
+        self._standing.reported(trial, epoch)
+
+    def ended(self, trial: Trial) -> None:
+        leads = self._standing.ended(trial)
+        self._console.print(Text(ending_text(trial, leads), style="bold green" if leads else "dim"))
+
+    def note(self, text: str) -> None:
+        self._console.print(Text(text, style="yellow"))
+
+
+def live_view(standing: Standing) -> Group:
+    """The display as a picture of this moment."""
+    head = Table.grid(padding=(0, 2))
+    if standing.trials_wanted:
+        done = Text(f"{standing.counted}/{standing.trials_wanted} trials")
+        head.add_row(done, ProgressBar(total=standing.trials_wanted, completed=standing.counted, width=40), f"{standing.epochs} epochs")
+    left = f", about {duration(standing.seconds_left())} left" if standing.seconds_left() is not None else ""
+    head.add_row(Text(duration(standing.elapsed) + left), Text(standing.counts_text()), Text(standing.best_text(), style="green"))
+    body = Table.grid(padding=(0, 2))
+    for number, (trial, epoch, best) in sorted(standing.running.items()):
+        told = f"best {best:.3f}" if best is not None else "starting"
+        bar = ProgressBar(total=standing.max_epochs, completed=epoch, width=27)
+        body.add_row(f"  trial {number}", trial.family, bar, f"epoch {epoch}/{standing.max_epochs}", told)
+    return Group(head, body)
+
+
+class _Redrawn:
+    """Asks for the view anew at every refresh."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+
+    def __rich__(self) -> Group:
+        return live_view(self._standing)
+
+
+@contextmanager
+def watch(console: Console, standing: Standing) -> Iterator[PlainMonitor | LiveMonitor]:
+    """The monitor that fits the console."""
+    if not console.is_terminal:
+        yield PlainMonitor(console, standing)
+        return
+    with Live(_Redrawn(standing), console=console, refresh_per_second=4, transient=True) as live:
+        yield LiveMonitor(console, standing, live)

@@ -1,0 +1,141 @@
+"""What a trial is: its record, its possible ends, its seed, and what a worker's objective promises.
+
+Pure: no Optuna, no Ray. Epochs run 1..R.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Decision(StrEnum):
+    """The answer to a report. Its text is the contract: objectives compare with ``"stop"``."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    PAUSE = "pause"
+
+
+class End(StrEnum):
+    """Why a trial ended (user attribute ``end``)."""
+
+    FULL = "full"
+    EARLY_STOP = "early-stop"
+    PRUNED = "pruned"
+    REFUSED = "refused"
+    NAN = "nan"
+    MEMORY = "memory"
+    EXCEPTION = "exception"
+    WORKER_LOST = "worker-lost"
+    ORPHAN = "orphan"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def state(self) -> str:
+        """The Optuna state this end is stored as. A refusal is PRUNED without values, so that the sampler learns of it."""
+        if self in (End.FULL, End.EARLY_STOP):
+            return "COMPLETE"
+        return "PRUNED" if self in (End.PRUNED, End.REFUSED) else "FAIL"
+
+    @property
+    def is_requeued(self) -> bool:
+        """True where the trial says nothing about its configuration and should be run again."""
+        return self in (End.WORKER_LOST, End.ORPHAN, End.INTERRUPTED)
+
+
+#: A lost trial is tried again at most so often; one that kills three workers is not bad luck.
+MAX_RETRIES = 2
+
+
+@dataclass
+class Trial:
+    """One trial as the driver knows it; the study holds the same."""
+
+    number: int
+    state: str
+    spec: dict[str, Any]
+    params: dict[str, Any] = field(default_factory=dict)
+    reports: dict[int, float] = field(default_factory=dict)
+    end: str | None = None
+    reason: str | None = None
+    value: float | None = None
+    outcome: dict[str, Any] = field(default_factory=dict)
+    trial_id: int = -1
+
+    @property
+    def family(self) -> str:
+        """The candidate family this trial belongs to."""
+        return self.spec["family"]
+
+    @property
+    def retry_of(self) -> int | None:
+        """Number of the lost trial this one repeats, if any."""
+        return self.spec.get("retry_of")
+
+    @property
+    def counts(self) -> bool:
+        """True if the trial is one of the budget's ``trials``."""
+        return self.end is not None and not End(self.end).is_requeued
+
+    @property
+    def is_full(self) -> bool:
+        """True if the trial may win: it had the whole budget, or its family stopped it early."""
+        return self.state == "COMPLETE"
+
+    def best(self, maximize: bool) -> float | None:
+        """Best value reported so far, or None."""
+        return (max if maximize else min)(self.reports.values()) if self.reports else None
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Seed of a trial: a stable hash of the study's seed and the trial's number, 0 <= seed < 2**31."""
+    digest = hashlib.blake2b(f"{study_seed}/{number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+Snapshot = Callable[[str], None]
+Report = Callable[[int, Mapping[str, float], Snapshot], str]
+
+
+class Objective(Protocol):
+    """What a worker builds once and then runs trial after trial."""
+
+    def run(
+        self, spec: dict[str, Any], report: Report, *, workdir: str | None = None, resume: str | None = None
+    ) -> dict[str, Any]:
+        """Train one trial and return its outcome (docs/design.md, section 4)."""
+        ...
+
+
+def not_finite(metrics: Mapping[str, float]) -> str | None:
+    """Name of the first metric that is NaN or infinite, or None."""
+    return next((name for name, value in metrics.items() if not math.isfinite(value)), None)
+
+
+def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) -> End:
+    """The end of a trial whose objective returned.
+
+    Parameters
+    ----------
+    outcome : mapping
+        With ``epochs`` (last epoch trained) and ``stopped_early``.
+    stopped_as : End or None
+        What the driver meant when it answered "stop", if it did.
+    max_epochs : int
+
+    Returns
+    -------
+    End
+        FULL wins over a stop that came too late to stop anything. An objective that returns before its budget is
+        spent, unasked and without an early stop, broke its contract: EXCEPTION.
+    """
+    if outcome["epochs"] >= max_epochs:
+        return End.FULL
+    if outcome["stopped_early"]:
+        return End.EARLY_STOP
+    return stopped_as if stopped_as is not None else End.EXCEPTION
