@@ -112,19 +112,28 @@ def open_corpus(source: str, input: str = "auto", cache_dir: str | Path = "studi
 
 def _open_demo(input: str, cache_dir: Path, progress: Progress | None) -> Corpus:
     if input == "image":
-        raise CorpusError("data.input: image asks for pictures, but the demo corpus is audio; leave it at auto or give data.source a folder")
+        raise CorpusError(
+            "data.input: image asks for pictures, but the demo corpus is audio; leave it at auto or give data.source a folder"
+        )
     from genre_models import demo
 
-    folder = demo.render_demo(cache_dir.expanduser().absolute() / f"demo-{getattr(demo, 'VERSION', 1)}-seed0", seed=0, progress=progress)
-    tracks, notes = _tracks_of(Path(folder), "audio")
-    note = "demo corpus: music synthesised by this project; its numbers say nothing about real genres"
-    return _corpus("demo", "demo", "audio", tracks, [note, *notes], Path(folder), is_demo=True)
+    folder = demo.render_demo(cache_dir.expanduser().absolute() / f"demo-v{demo.DEMO_VERSION}-seed0", seed=0, progress=progress)
+    tracks, notes = _tracks_of(folder, "audio")
+    return _corpus("demo", "demo", "audio", tracks, notes, folder)
 
 
-def _corpus(source: str, name: str, kind: str, tracks: list[Track], notes: list[str], folder: Path, *, is_demo: bool = False) -> Corpus:
+def _corpus(source: str, name: str, kind: str, tracks: list[Track], notes: list[str], folder: Path) -> Corpus:
+    from genre_models.demo import MARKER
+
     labels = tuple(sorted({track.label for track in tracks}))
     if len(labels) < 2:
-        raise CorpusError(f"{folder}: only one class with {_NOUN[kind]} ({labels[0]}), but at least 2 are needed: add a subfolder for each class")
+        raise CorpusError(
+            f"{folder}: only one class with {_NOUN[kind]} ({labels[0]}), but at least 2 are needed: add a subfolder for each class"
+        )
+    # By its marker, so that a rendered demo says what it is also where it is named as a plain folder.
+    is_demo = (folder / MARKER).is_file()
+    if is_demo:
+        notes = ["demo corpus: music synthesised by this project; its numbers say nothing about real genres", *notes]
     return Corpus(source, name, kind, is_demo, tuple(sorted(tracks, key=lambda track: track.id)), labels, tuple(notes))
 
 
@@ -146,12 +155,17 @@ def _choose_kind(root: Path, counts: dict[str, int], input: str) -> tuple[str, l
     if input != "auto":
         if not counts[input]:
             other = "image" if input == "audio" else "audio"
-            raise CorpusError(f"{root}: data.input: {input}, but there are no {_NOUN[input]} ({counts[other]} {_NOUN[other]}); set data.input: {other}")
+            raise CorpusError(
+                f"{root}: data.input: {input}, but there are no {_NOUN[input]} ({counts[other]} {_NOUN[other]}); set data.input: {other}"
+            )
         return input, []
     taken, other = ("audio", "image") if counts["audio"] >= counts["image"] else ("image", "audio")
     if not counts[other]:
         return taken, []
-    return taken, [f"{root}: {counts[taken]} {_NOUN[taken]} and {counts[other]} {_NOUN[other]}: taking the {_NOUN[taken]} (data.input: {other} takes the others)"]
+    return taken, [
+        f"{root}: {counts[taken]} {_NOUN[taken]} and {counts[other]} {_NOUN[other]}: "
+        f"taking the {_NOUN[taken]} (data.input: {other} takes the others)"
+    ]
 
 
 def _nothing_found(root: Path) -> CorpusError:

@@ -123,8 +123,8 @@ def _check_it_starts(pool: ProcessPoolExecutor) -> None:
         _submit(pool, os.getpid).result()
     except BrokenProcessPool as error:
         raise GenreModelsError(
-            "worker processes can't be started: either the machine is out of memory, or the program that calls this can't be imported again "
-            "(it must be a file, with its work under `if __name__ == '__main__':`)"
+            "worker processes can't be started: either the machine is out of memory, or the program that calls this can't be imported "
+            "again (it must be a file, with its work under `if __name__ == '__main__':`)"
         ) from error
 
 

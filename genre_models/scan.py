@@ -9,13 +9,14 @@ import hashlib
 import json
 import os
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from genre_models.audio import Undecodable, probe_audio
 from genre_models.content import content_hash
 from genre_models.corpus import Corpus, Progress, Track
+from genre_models.errors import CacheError
 from genre_models.features.image import probe_image
 from genre_models.parallel import Lost, run_jobs
 
@@ -105,10 +106,13 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
     Scan
         A file that can't be decoded is a row with its reason, never an error.
     """
-    store = Path(cache_dir).expanduser() / "scans" / f"{_digest([_VERSION, corpus.kind, corpus.source, str(corpus.tracks[0].path.parent.parent)])}.jsonl"
+    root = corpus.tracks[0].path.parent.parent
+    store = Path(cache_dir).expanduser() / "scans" / f"{_digest([_VERSION, corpus.kind, str(root)])}.jsonl"
     known = _load(store)
     stamps = {track.id: _stamp(track.path) for track in corpus.tracks}
-    facts = {track.id: known[str(track.path)]["facts"] for track in corpus.tracks if _is_current(known.get(str(track.path)), stamps[track.id])}
+    facts = {
+        track.id: known[str(track.path)]["facts"] for track in corpus.tracks if _is_current(known.get(str(track.path)), stamps[track.id])
+    }
     new = [track for track in corpus.tracks if track.id not in facts]
     try:
         with closing(run_jobs(look_at, [(str(track.path), corpus.kind) for track in new], workers)) as results:
@@ -116,10 +120,15 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
                 facts[new[number].id] = {"reason": result.reason, "again": True} if isinstance(result, Lost) else result
                 if progress is not None:
                     progress(len(facts), len(corpus.tracks), "scan")
-    finally:
-        # Also after Ctrl-C: what was looked at need not be looked at again.
-        if new:
+    except BaseException:
+        with suppress(OSError):  # after Ctrl-C too: what was looked at need not be looked at again
             _save(store, known, corpus.tracks, stamps, facts)
+        raise
+    if new:
+        try:
+            _save(store, known, corpus.tracks, stamps, facts)
+        except OSError as error:
+            raise CacheError(f"{store}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
     rows = _rows(corpus.tracks, stamps, facts)
     fingerprint = _digest([[row.id, row.content] for row in rows if row.readable])
     return Scan(rows, fingerprint, corpus.kind, decoded=len(new), cached=len(corpus.tracks) - len(new))

@@ -114,11 +114,11 @@ def among(value: object, values: Iterable[object]) -> bool:
 
 
 def plain(value: object) -> str:
-    """A value as a space file shows it: ``true``, ``null``, ``0.5``, ``plateau``; a text that reads as another kind is quoted."""
+    """A value as a space file shows it: ``true``, ``null``, ``0.5``, ``plateau``; a text that is empty or reads as another kind is quoted."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     try:
-        json.loads(value)
+        json.loads(value or "0")
     except ValueError:
         return value
     return json.dumps(value)

@@ -96,6 +96,7 @@ class Loop:
 
     def next(self) -> Trial | None:
         """A trial for a free worker, written to the study; None if no more are to be started now."""
+        self.owner.start_clock()
         while self.may_start:
             waiting = self.owner.waiting()
             trial = self._start_waiting(waiting[0]) if waiting else self._start_new()

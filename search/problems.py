@@ -65,10 +65,14 @@ class Problems:
             if key not in known:
                 self.add((*where, key), "unknown key", nearest(key, known))
 
-    def of_model(self, where: KeyPath, error: ValidationError, model: type[BaseModel], data: Mapping[str, Any]) -> None:
-        """Note what pydantic found wrong with `data`, the mapping at `where`, as a `model`."""
+    def of_model(
+        self, where: KeyPath, error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], keys_only: bool = False
+    ) -> None:
+        """Note what pydantic found wrong with `data`, the mapping at `where`, as a `model`; with `keys_only` not with it as a whole."""
         for item in error.errors(include_url=False):
             location = _location(item["loc"], data)
+            if keys_only and not location:
+                continue
             known = _known_keys(model, location[:-1])
             if item["type"] == "extra_forbidden":
                 self.add((*where, *location), "unknown key", nearest(location[-1], known))
@@ -98,10 +102,10 @@ def shown(value: object) -> str:
 
 def number_remedy(value: object) -> str:
     """What to write instead of a number given as text, such as ``"0.1"``, ``1_000`` or ``010``; else nothing."""
-    if not isinstance(value, str) or not re.fullmatch(r"[-+]?[0-9_]*\.?[0-9_]+([eE][-+]?[0-9]+)?", value):
+    if not isinstance(value, str) or not re.fullmatch(r"[-+]?[0-9][0-9_]{0,30}(\.[0-9_]{0,30})?([eE][-+]?[0-9]{1,3})?", value):
         return ""
     digits = value.replace("_", "")
-    number = float(digits) if re.search(r"[.eE]", digits) else int(digits[:30] or 0)
+    number = float(digits) if re.search(r"[.eE]", digits) else int(digits)
     return f"this is text: write {number} without quotes, underscores or leading zeros"
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.config import Budget
+from search.study import StudyOwner
 from search.trial import Trial
 
 #: Seconds between two lines of standing where there is no terminal.
@@ -22,19 +25,28 @@ _STATUS_SECONDS = 30.0
 class Standing:
     """Counts, best value and pace of a search, from what a monitor is told."""
 
-    def __init__(self, trials: list[Trial], *, maximize: bool, max_epochs: int, trials_wanted: int | None, minutes: float | None, elapsed: float) -> None:
+    def __init__(
+        self,
+        trials: list[Trial],
+        *,
+        maximize: bool,
+        max_epochs: int,
+        trials_wanted: int | None,
+        minutes: float | None,
+        elapsed: Callable[[], float],
+    ) -> None:
         self.maximize, self.max_epochs = maximize, max_epochs
         self.trials_wanted, self.minutes = trials_wanted, minutes
         self.trials = {t.number: t for t in trials}
         self.running: dict[int, tuple[Trial, int, float | None]] = {}
         self.epochs = sum(len(t.reports) for t in trials)
-        self._elapsed_before, self._since = elapsed, time.monotonic()
+        self._elapsed, self._elapsed_before = elapsed, elapsed()
         self._ended_here = 0
 
     @property
     def elapsed(self) -> float:
         """Seconds, over all runs of the study."""
-        return self._elapsed_before + time.monotonic() - self._since
+        return self._elapsed()
 
     def started(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
@@ -76,7 +88,7 @@ class Standing:
         if self.minutes is not None:
             left.append(max(0.0, 60 * self.minutes - self.elapsed))
         if self.trials_wanted is not None and self._ended_here >= 2:
-            pace = (time.monotonic() - self._since) / self._ended_here
+            pace = (self.elapsed - self._elapsed_before) / self._ended_here
             left.append(pace * max(0, self.trials_wanted - self.counted))
         return min(left, default=None)
 
@@ -194,3 +206,52 @@ def watch(console: Console, standing: Standing) -> Iterator[PlainMonitor | LiveM
         return
     with Live(_Redrawn(standing), console=console, refresh_per_second=4, transient=True) as live:
         yield LiveMonitor(console, standing, live)
+
+
+@contextmanager
+def watch_study(console: Console, owner: StudyOwner, budget: Budget) -> Iterator[PlainMonitor | LiveMonitor]:
+    """The monitor for a study that is opened, with what it already holds."""
+    standing = Standing(
+        list(owner.trials.values()),
+        maximize=owner.maximize,
+        max_epochs=budget.max_epochs,
+        trials_wanted=budget.trials,
+        minutes=budget.minutes,
+        elapsed=lambda: owner.elapsed_seconds,
+    )
+    with watch(console, standing) as monitor:
+        if standing.trials:
+            monitor.note(f"going on with study '{owner.name}': {standing.counted} trials so far, {standing.best_text()}")
+        yield monitor
+
+
+class Stages:
+    """Progress of what comes before the search: bars in a terminal, one line a stage elsewhere.
+
+    Call it with ``(done, total, what)``; use it as a context manager.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars: dict[str, TaskID] = {}
+        self._told: set[str] = set()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, transient=True)
+
+    def __enter__(self) -> Stages:
+        if self._console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Take in that `done` of `total` are done of `what`."""
+        if self._console.is_terminal:
+            if what not in self._bars:
+                self._bars[what] = self._progress.add_task(what, total=total)
+            self._progress.update(self._bars[what], completed=done, total=total)
+        elif what not in self._told:
+            self._told.add(what)
+            self._console.print(f"{what}: {total} …", markup=False, highlight=False)

@@ -37,6 +37,11 @@ class Parameter:
         """True unless the value is fixed."""
         return not isinstance(self.domain, Fixed)
 
+    @property
+    def condition(self) -> str:
+        """The condition in words, such as ``schedule is plateau and depth is 3 or 4``; empty where there is none."""
+        return " and ".join(f"{parent} is {' or '.join(plain(value) for value in wanted)}" for parent, wanted in self.when.items())
+
     def holds(self, values: Mapping[str, Any]) -> bool:
         """True if the parameter is active, `values` being those of the active parameters before it."""
         return all(parent in values and among(values[parent], wanted) for parent, wanted in self.when.items())
@@ -73,7 +78,7 @@ class FamilySpace:
     def __post_init__(self) -> None:
         unknown = [p.name for p in self.parameters if p.name not in self.defaults]
         problems = [f"{name} is not declared" for name in unknown] + [
-            f"{name}: {text}" for name, text in condition_problems(self.parameters)
+            f"{name}: when {text}" for name, text in condition_problems(self.parameters)
         ]
         if problems:
             raise ValueError(f"family space {self.name}: " + "; ".join(problems))
@@ -164,15 +169,15 @@ def condition_problems(parameters: Iterable[Parameter]) -> list[tuple[str, str]]
         for parent, wanted in parameter.when.items():
             domain = by_name[parent].domain if parent in by_name else None
             if domain is None:
-                problems.append((parameter.name, f"when names {parent}, which is not a parameter here"))
+                problems.append((parameter.name, f"names {parent}, which is not a parameter here"))
             elif isinstance(domain, FloatDomain) and math.isinf(domain.size()):
-                problems.append((parameter.name, f"when names {parent}, a float without step: it has no countable values to depend on"))
+                problems.append((parameter.name, f"names {parent}, a float without step: it has no countable values to depend on"))
             else:
                 bad = [plain(value) for value in wanted if not domain.contains(value)]
                 if bad or not wanted:
-                    problems.append((parameter.name, f"when names {parent} = {', '.join(bad) or 'nothing'}; {parent} here is {domain}"))
+                    problems.append((parameter.name, f"names {parent} = {', '.join(bad) or 'nothing'}, but {parent} here is {domain}"))
     placed = {p.name for p in parents_first(by_name.values())}
-    return problems + [(name, "when goes round in a circle") for name in by_name if name not in placed]
+    return problems + [(name, "goes round in a circle") for name in by_name if name not in placed]
 
 
 def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:

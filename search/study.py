@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,8 @@ class StudyOwner:
         self.generation = attrs.get("generation", 0) + 1
         self._set("generation", self.generation)
         self._elapsed_before = float(attrs.get("elapsed_seconds", 0.0))
-        self._opened = self._last_write = time.monotonic()
+        self._clock_started: float | None = None
+        self._last_write = time.monotonic()
         self._pending: dict[int, dict[int, float]] = {}
         frozen = self.storage.get_all_trials(self._study_id)
         self.trials: dict[int, Trial] = {t.number: _to_trial(t) for t in frozen}
@@ -82,8 +85,14 @@ class StudyOwner:
 
     @property
     def elapsed_seconds(self) -> float:
-        """Seconds that drivers have worked on this study, over all its runs."""
-        return self._elapsed_before + time.monotonic() - self._opened
+        """Seconds that drivers have searched, over all runs of the study; getting workers ready does not count."""
+        here = 0.0 if self._clock_started is None else time.monotonic() - self._clock_started
+        return self._elapsed_before + here
+
+    def start_clock(self) -> None:
+        """The search begins: a worker is free for the first time."""
+        if self._clock_started is None:
+            self._clock_started = time.monotonic()
 
     @property
     def next_number(self) -> int:
@@ -191,6 +200,26 @@ class StudyOwner:
         return count
 
 
+def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse a study of that name that was made with other settings, before any work is done; a new name is fine.
+
+    Raises
+    ------
+    StudyError
+        With the differing keys and the ways out.
+    """
+    path = database(studies_dir, name)
+    if not path.is_file():
+        return
+    storage = StudyStorage(path)
+    try:
+        attrs = [s.user_attrs for s in storage.get_all_studies() if s.study_name == name]
+    finally:
+        storage.engine.dispose()
+    if attrs:
+        _match(name, attrs[0].get("fingerprint"), fingerprint)
+
+
 class StudyView:
     """A study as read, for those who do not write it.
 
@@ -241,7 +270,18 @@ def winner_of(name: str, trials: list[Trial], maximize: bool) -> Trial:
 
 def list_studies(studies_dir: Path) -> list[str]:
     """Names of the studies in a folder."""
-    return sorted(p.parent.name for p in studies_dir.glob("*/study.db") if not p.parent.name.startswith("."))
+    return sorted(p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p))
+
+
+def _holds_study(path: Path) -> bool:
+    """False for the moment between the making of a database and of the study in it."""
+    if path.parent.name.startswith("."):
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (path.parent.name,)).fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 def read_study(studies_dir: Path, name: str) -> StudyView:
@@ -253,7 +293,7 @@ def read_study(studies_dir: Path, name: str) -> StudyView:
         If there is none of that name; the message lists those there are.
     """
     path = database(studies_dir, name)
-    if not path.is_file():
+    if not path.is_file() or not _holds_study(path):
         known = ", ".join(list_studies(studies_dir)) or "none yet"
         raise StudyError(f"no study '{name}' in {studies_dir} (there: {known}); start one with python -m search.run --space FILE")
     storage = StudyStorage(path)

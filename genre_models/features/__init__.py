@@ -1,0 +1,142 @@
+"""Features: what a network sees of a track, and the cache that holds it.
+
+Importing this package loads nothing heavy: shapes and types follow from the settings alone.
+Shapes are (height, width, channels); for audio that is (mel bands from low to high, frames, 1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre_models.errors import CorpusError, SettingsError
+from genre_models.settings import AUTO_CLIP_SECONDS, FeatureSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genre_models.scan import Scan
+
+CODE_VERSION = 1  # raise it when the same file and settings would give other numbers
+_USED = {"audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"), "image": ("image_size", "colour")}
+
+
+def resolve_features(settings: FeatureSettings, scan: Scan) -> dict:
+    """Settle what depends on the corpus.
+
+    Parameters
+    ----------
+    settings : FeatureSettings
+    scan : Scan
+
+    Returns
+    -------
+    dict
+        The settings as plain values; ``clip_seconds: auto`` is the median duration of the readable tracks, at most 29.7 s, cut to
+        a tenth of a second.
+
+    Raises
+    ------
+    SettingsError
+        If a setting does not hold for this kind of corpus.
+    """
+    resolved = settings.model_dump(mode="json")
+    if scan.kind == "image" and settings.normalise == "item":
+        raise SettingsError(
+            "features.normalise: item holds for audio only, but this corpus is images (stored as bytes): set features.normalise: unit"
+        )
+    if settings.clip_seconds == "auto":
+        durations = [row.duration_seconds for row in scan.rows if row.readable and row.duration_seconds is not None]
+        median = statistics.median(durations) if durations else AUTO_CLIP_SECONDS
+        resolved["clip_seconds"] = max(0.1, min(AUTO_CLIP_SECONDS, math.floor(median * 10 + 1e-9) / 10))
+    return resolved
+
+
+def feature_shape(kind: str, settings: Mapping) -> tuple[int, int, int]:
+    """Shape of one item's features.
+
+    Parameters
+    ----------
+    kind : {"audio", "image"}
+    settings : mapping
+        As `resolve_features` gives them.
+
+    Returns
+    -------
+    (int, int, int)
+        Height, width, channels.
+
+    Raises
+    ------
+    SettingsError
+        If ``clip_seconds`` is still ``auto``.
+    """
+    if kind == "image":
+        height, width = settings["image_size"]
+        return int(height), int(width), 1 if settings["colour"] == "grey" else 3
+    if settings["clip_seconds"] == "auto":
+        raise SettingsError("features.clip_seconds: auto depends on the corpus; resolve it with a scan first")
+    samples = round(settings["clip_seconds"] * settings["sr"])
+    return int(settings["n_mels"]), 1 + samples // int(settings["hop_length"]), 1
+
+
+def feature_dtype(kind: str) -> str:
+    """Type of features as stored: ``"float16"`` for audio, ``"uint8"`` (0 to 255, not scaled) for images."""
+    return "uint8" if kind == "image" else "float16"
+
+
+def feature_key(kind: str, settings: Mapping) -> str:
+    """Name of a feature setting: 16 hex digits over the kind, the settings that matter for it, and the version of the code."""
+    used = {name: settings[name] for name in _USED[kind]}
+    if kind == "image":
+        used["image_size"] = [int(side) for side in used["image_size"]]
+    text = json.dumps([CODE_VERSION, kind, used], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def compute_features(kind: str, settings: Mapping, path: str | Path, content: str | None = None) -> np.ndarray:
+    """Compute one item's features; no cache is read or written.
+
+    Parameters
+    ----------
+    kind : {"audio", "image"}
+    settings : mapping
+        As `resolve_features` gives them.
+    path : str or Path
+    content : str or None
+        Hash that the scan found; the file must still have it.
+
+    Returns
+    -------
+    np.ndarray [shape=feature_shape(kind, settings), dtype=feature_dtype(kind)]
+
+    Raises
+    ------
+    CorpusError
+        If the file can't be decoded (any more), or has changed since the scan.
+    """
+    from genre_models.audio import Undecodable, load_clip
+    from genre_models.content import content_hash
+
+    try:
+        found = content_hash(path)  # refuses pipes and devices before a decoder would wait for them
+        if content is not None and found != content:
+            raise Undecodable("has changed since the scan")
+        if kind == "image":
+            from genre_models.features.image import load_image
+
+            height, width = settings["image_size"]
+            return load_image(path, (height, width), settings["colour"])
+        from genre_models.features.mel import log_mel
+
+        y = load_clip(path, settings["sr"], settings["clip_seconds"])
+        return log_mel(y, **{name: settings[name] for name in ("sr", "n_fft", "hop_length", "n_mels", "normalise")})
+    except OSError as error:
+        raise CorpusError(f"{path}: can't be read: {error.strerror or error}") from error
+    except Undecodable as error:
+        raise CorpusError(f"{path}: {error}") from error

@@ -118,6 +118,8 @@ class RayEngine:
                     "start one with 'ray start --head', or leave --address out to run on this machine"
                 ) from error
             return
+        # If this driver is killed, Ray's helper processes wait so long (seconds) for a head that will not come back.
+        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
         workers = self._workers or max(1, len(os.sched_getaffinity(0)) // self._cpus)
         ray.init(
             num_cpus=workers * self._cpus,

@@ -13,10 +13,10 @@ from typing import Any
 
 
 class Scripted:
-    """Value after epoch e: ``quality * (1 - exp(-e / 3))``; `task` can make chosen trials misbehave.
+    """Value after epoch e: ``quality * (1 - exp(-e / 3))``; `task` can make it misbehave.
 
-    task keys: ``epoch_seconds``; ``misbehave``: {quality bound: "nan" | "raise" | "memory" | "hang" | "die"}; ``log``: a file to which every
-    epoch is appended as ``pid seed epoch``.
+    task keys: ``epoch_seconds``; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
+    ``log``: a file to which every epoch is appended as ``pid seed epoch``.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -55,9 +55,12 @@ class Scripted:
             raise ValueError("scripted to fail")
         if kind == "memory":
             raise MemoryError("scripted")
-        if kind == "die" and not Path(self._task["died"]).exists():
-            Path(self._task["died"]).touch()
-            os.kill(os.getpid(), 9)
+        if kind == "die":
+            deaths = Path(self._task["deaths"])
+            with deaths.open("a") as handle:
+                handle.write("x")
+            if deaths.stat().st_size <= self._task["times"]:
+                os.kill(os.getpid(), 9)
         quality = params["quality"]
         return quality * (1 - math.exp(-epoch / 3)) if not params.get("patience") else quality
 

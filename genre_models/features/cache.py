@@ -1,0 +1,157 @@
+"""Rows of one shape on disk: appended under a lock, memory-mapped by any number of readers.
+
+``rows.bin`` holds the rows, ``index.jsonl`` one line for each: content hash, row number, checksum. A line is written only after its row is
+on the disk, so a row that a crash tore is not in the index. A row that fails its checksum is written again at the end; the last line of
+a content counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from genre_models.errors import CacheError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RowCache:
+    """A folder of fixed-shape rows.
+
+    Parameters
+    ----------
+    folder : Path
+    shape : tuple of int
+        Of one row.
+    dtype : str
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.folder, self.shape, self.dtype = Path(folder), tuple(shape), np.dtype(dtype)
+        self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
+        self._rows_path, self._index_path = self.folder / "rows.bin", self.folder / "index.jsonl"
+
+    def index(self) -> dict[str, tuple[int, str]]:
+        """Read the index: (row number, checksum) by content hash; lines that a crash tore are passed over."""
+        entries: dict[str, tuple[int, str]] = {}
+        try:
+            lines = self._index_path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return entries
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                entries[str(entry["content"])] = (int(entry["row"]), str(entry["check"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return entries
+
+    def open_rows(self) -> np.ndarray:
+        """Map all rows read-only [shape=(n_rows, *shape)]; cheap, nothing is read or checked."""
+        n_rows = self._rows_path.stat().st_size // self.row_bytes if self._rows_path.exists() else 0
+        if not n_rows:
+            return np.empty((0, *self.shape), self.dtype)
+        return np.memmap(self._rows_path, self.dtype, "r", shape=(n_rows, *self.shape))
+
+    def find_sound(self, contents: Iterable[str]) -> set[str]:
+        """Read the rows of some contents and return those whose checksum holds."""
+        index = self.index()
+        wanted = sorted((index[content], content) for content in set(contents) if content in index)
+        sound = set()
+        if not wanted or not self._rows_path.exists():
+            return sound
+        with self._rows_path.open("rb") as file:
+            for (row, check), content in wanted:
+                file.seek(row * self.row_bytes)
+                data = file.read(self.row_bytes)
+                if len(data) == self.row_bytes and _checksum(data) == check:
+                    sound.add(content)
+        return sound
+
+    @contextmanager
+    def writing(self, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold the folder's lock; it belongs to the process and dies with it.
+
+        Parameters
+        ----------
+        on_wait : callable, optional
+            Called about twice a second while another process holds the lock.
+        """
+        import portalocker
+
+        with self._explained(0):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = (self.folder / ".lock").open("a")
+        with file:
+            while True:
+                try:
+                    portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+                    break
+                except portalocker.AlreadyLocked:
+                    if on_wait is not None:
+                        on_wait()
+                    time.sleep(0.5)
+            try:
+                yield
+            finally:
+                portalocker.unlock(file)
+
+    def append(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write rows, then their index lines, each flushed to the disk; the lock must be held.
+
+        Parameters
+        ----------
+        arrays : mapping of str to np.ndarray [shape=self.shape]
+            By content hash.
+
+        Raises
+        ------
+        CacheError
+            If the disk is full or can't be written; what was there before stays valid.
+        """
+        if not arrays:
+            return
+        first = 1 + max((row for row, _ in self.index().values()), default=-1)
+        lines = []
+        with self._explained(len(arrays) * self.row_bytes):
+            # Not "ab": the end of the file may lie in the middle of a torn row.
+            descriptor = os.open(self._rows_path, os.O_RDWR | os.O_CREAT, 0o666)
+            with os.fdopen(descriptor, "r+b") as file:
+                for row, (content, array) in enumerate(arrays.items(), first):
+                    if array.shape != self.shape or array.dtype != self.dtype:
+                        raise ValueError(f"row {array.shape} {array.dtype} does not fit a cache of {self.shape} {self.dtype}")
+                    data = np.ascontiguousarray(array).tobytes()
+                    file.seek(row * self.row_bytes)
+                    file.write(data)
+                    lines.append(json.dumps({"content": content, "row": row, "check": _checksum(data)}))
+                file.flush()
+                os.fsync(file.fileno())
+            with self._index_path.open("ab") as file:
+                # The newline in front ends a line that was torn; an empty line is passed over.
+                file.write(("\n" + "\n".join(lines) + "\n").encode())
+                file.flush()
+                os.fsync(file.fileno())
+
+    @contextmanager
+    def _explained(self, n_bytes: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise CacheError(
+                    f"{self.folder}: no space left on the disk for {max(1, n_bytes >> 20)} MiB more of features; free space (the folder "
+                    "above is a cache and safe to delete) and start again: what is stored so far stays valid"
+                ) from error
+            raise CacheError(f"{self.folder}: the feature cache can't be written: {error.strerror or error}") from error
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()

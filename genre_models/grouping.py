@@ -1,0 +1,189 @@
+"""Tracks that must stay together, and dealing them whole into two parts.
+
+Everything here depends on track ids, contents and a seed only, never on the order of files.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from genre_models.errors import CorpusError
+from genre_models.scan import ScanRow
+from genre_models.track_names import TrackNames
+
+Group = tuple[ScanRow, ...]
+
+
+def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], list[str]]:
+    """Read a groups file: a CSV with the columns ``track`` and ``group``.
+
+    Parameters
+    ----------
+    path : str
+    rows : sequence of ScanRow
+        The tracks that its names are matched with.
+
+    Returns
+    -------
+    dict of str to str, list of str
+        Group by track id, and notes.
+
+    Raises
+    ------
+    CorpusError
+        If the file is missing, lacks a column, puts a track into two groups or matches no track.
+    """
+    file = Path(path).expanduser()
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            columns = [name.strip().lower() for name in reader.fieldnames or []]
+            if not {"track", "group"} <= set(columns):
+                raise CorpusError(
+                    f"{file}: data.groups needs a header with the columns track,group, but found {','.join(columns) or 'nothing'}"
+                )
+            reader.fieldnames = columns
+            lines = [((line["track"] or "").strip(), (line["group"] or "").strip()) for line in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(
+            f"{file}: data.groups can't be read as a CSV file in UTF-8: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    names = TrackNames(row.id for row in rows)
+    group_of: dict[str, str] = {}
+    strangers = 0
+    for track, group in lines:
+        if not track or not group:
+            continue
+        id = names.find(track)
+        if id is None:
+            strangers += 1
+        elif group_of.setdefault(id, group) != group:
+            raise CorpusError(f"{file}: track {id} is in two groups, {group_of[id]} and {group}; a track has one group")
+    if not group_of:
+        raise CorpusError(
+            f"{file}: none of its {len(lines)} lines names a readable track of this corpus; names are CLASS/STEM, as in {rows[0].id}"
+        )
+    notes = [f"{file.name}: {len(group_of)} of {len(rows)} tracks in {len(set(group_of.values()))} groups"]
+    if strangers:
+        notes.append(f"{file.name}: {strangers} of its lines name no readable track of this corpus")
+    return group_of, notes
+
+
+def gather(rows: Iterable[ScanRow], group_of: dict[str, str]) -> list[Group]:
+    """Join byte-identical tracks and tracks of one user group, transitively.
+
+    Parameters
+    ----------
+    rows : iterable of ScanRow
+    group_of : dict of str to str
+        User groups by track id; tracks may be absent.
+
+    Returns
+    -------
+    list of tuple of ScanRow
+        A partition of `rows`, sorted.
+    """
+    rows = sorted(rows, key=lambda row: row.id)
+    parent = {row.id: row.id for row in rows}
+
+    def root(id: str) -> str:
+        while parent[id] != id:
+            parent[id] = parent[parent[id]]
+            id = parent[id]
+        return id
+
+    first: dict[tuple[str, str], str] = {}
+    for row in rows:
+        ties = [("content", row.content)] + ([("group", group_of[row.id])] if row.id in group_of else [])
+        for tie in ties:
+            one, other = sorted((root(row.id), root(first.setdefault(tie, row.id))))
+            parent[other] = one
+    members: dict[str, list[ScanRow]] = defaultdict(list)
+    for row in rows:
+        members[root(row.id)].append(row)
+    return [tuple(group) for _, group in sorted(members.items())]
+
+
+def deal_groups(groups: Sequence[Group], fraction: float, seed: int, purpose: str, keep: int) -> tuple[list[Group], list[Group]]:
+    """Deal whole groups into a smaller and a larger part, close to the same fraction of each class.
+
+    Groups go one by one, the largest first and equal ones in an order that the seed gives, to the part that is then the less full, counted
+    in the group's own classes. With groups of one track that gives exactly the rounded fraction of each class.
+
+    Parameters
+    ----------
+    groups : sequence of tuple of ScanRow
+    fraction : float
+        Of the smaller part.
+    seed : int
+    purpose : str
+        Keeps deals with the same seed independent of each other.
+    keep : int
+        Groups of each class that the larger part must have; the smaller part gets at least one.
+
+    Returns
+    -------
+    list of group, list of group
+        The smaller part, the larger part.
+
+    Raises
+    ------
+    CorpusError
+        If a class has too few groups.
+    """
+    key = f"{purpose}:{seed}".encode()
+
+    def order(group: Group) -> tuple[int, bytes]:
+        names = "\n".join(row.id for row in group)
+        return -len(group), hashlib.blake2b(names.encode(), key=key, digest_size=16).digest()
+
+    groups = sorted(groups, key=order)
+    sizes = Counter(row.label for group in groups for row in group)
+    small_target = {label: min(max(1, round(fraction * n)), max(1, n - keep)) for label, n in sizes.items()}
+    targets = (small_target, {label: max(1, n - small_target[label]) for label, n in sizes.items()})
+    parts: tuple[list[Group], list[Group]] = ([], [])
+    filled = (Counter(), Counter())
+    for group in groups:
+        counts = Counter(row.label for row in group)
+        crowding = [sum(n * (filled[side][label] + n) / targets[side][label] for label, n in counts.items()) for side in (0, 1)]
+        side = 0 if crowding[0] < crowding[1] else 1
+        parts[side].append(group)
+        filled[side].update(counts)
+    _mend(parts, (1, keep))
+    return parts
+
+
+def _mend(parts: tuple[list[Group], list[Group]], least: tuple[int, int]) -> None:
+    """Move the smallest groups that will do until each part has its least number of groups of each class."""
+    labels = sorted({row.label for part in parts for group in part for row in group})
+    for _ in range(2):  # a group of several classes that was moved for one may have to be made up for in another
+        for side in (0, 1):
+            for label in labels:
+                while _n_groups(parts[side], label) < least[side]:
+                    giver = parts[1 - side]
+                    movable = [
+                        group
+                        for group in giver
+                        if label in {row.label for row in group}
+                        and all(_n_groups(giver, other) > least[1 - side] for other in {row.label for row in group})
+                    ]
+                    if not movable:
+                        break
+                    group = min(reversed(movable), key=len)
+                    giver.remove(group)
+                    parts[side].append(group)
+    for side in (0, 1):
+        for label in labels:
+            if _n_groups(parts[side], label) < least[side]:
+                raise CorpusError(
+                    f"class {label!r}: its tracks form too few groups to have one on each side of the split (byte-identical files and "
+                    "tracks of one user group stay together): add tracks, or split its groups"
+                )
+
+
+def _n_groups(part: list[Group], label: str) -> int:
+    return sum(any(row.label == label for row in group) for group in part)

@@ -1,0 +1,185 @@
+"""One look at the held-out tracks, in an order that no kill can turn into two.
+
+    retrain, save, hash the model   killed here: nothing was seen, the next run retrains
+    receipt `opened` on disk        from here on this model, and no other, is looked at
+    read held-out items, predict    killed here: the next run goes on with the same model file
+    write the results               killed here: likewise; the results are written again, and are the same
+    receipt `closed` on disk        from here on a run shows the receipt and evaluates nothing
+
+Owns: that order, and the folders ``final/`` and ``final/look-N/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre_models import final, retrain, verdict
+from genre_models.durable import fsync_path, sha256_tree
+from genre_models.errors import SealedError
+from genre_models.seal import Candidate, Look, Seal, Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from genre_models.retrain import Winner
+    from genre_models.scan import ScanRow
+
+
+@dataclass(frozen=True)
+class Request:
+    """Who wants to look at what.
+
+    Parameters
+    ----------
+    studies_dir : Path
+    winner : Winner
+    split_id : str
+    again : str or None
+        The reason for a further look.
+    """
+
+    studies_dir: Path
+    winner: Winner
+    split_id: str
+    again: str | None = None
+
+    @property
+    def seal(self) -> Seal:
+        """The receipts of the split."""
+        return Seal(self.studies_dir / ".seals", self.split_id)
+
+    @property
+    def candidate(self) -> Candidate:
+        """The winner as the seal knows it."""
+        spec = json.dumps(self.winner.spec, sort_keys=True)
+        return Candidate(self.winner.study, self.winner.trial, hashlib.sha256(spec.encode()).hexdigest(), self.again)
+
+    def folder(self, look: int) -> Path:
+        """Where a look's files lie."""
+        final_folder = self.studies_dir / self.winner.study / "final"
+        return final_folder if look == 1 else final_folder / f"look-{look}"
+
+    def standing(self) -> tuple[Standing, Look | None]:
+        """What `Seal.check` says; and an error where results of this split lie about without a receipt.
+
+        Raises
+        ------
+        SealedError
+            Another model was looked at, or receipts were removed, and no reason for a further look is given.
+        BrokenChain
+            The receipts were changed.
+        """
+        standing, look = self.seal.check(self.candidate)
+        lost = self._looks_without_receipt()
+        if standing == "unopened" and lost and not self.again:
+            raise SealedError(
+                f"{lost[-1][1]} holds the scores of look {lost[-1][0]} at split {self.split_id}, but {self.seal.path} has no receipt of it. "
+                "Receipts must not be removed: bring the file back, or give the reason for a further look with --again REASON"
+            )
+        return standing, look
+
+    def next_number(self) -> int:
+        """The number that a new look would have, counting also those whose receipt is lost."""
+        numbers = [look.number for look in self.seal.looks()] + [number for number, _ in self._looks_without_receipt()]
+        return max(numbers, default=0) + 1
+
+    def _looks_without_receipt(self) -> list[tuple[int, Path]]:
+        known, found = {look.number for look in self.seal.looks()}, []
+        for path in self.studies_dir.glob("*/final/**/metrics.json"):
+            try:
+                metrics = json.loads(path.read_text(encoding="utf-8"))
+                if metrics["split_id"] == self.split_id and metrics["look"] not in known:
+                    found.append((metrics["look"], path))
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # not one of our files: it says nothing about this split
+        return sorted(found)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a look tells what it does.
+
+    Parameters
+    ----------
+    step : callable
+        Gets a line of text at the start of each step.
+    epoch : callable
+        Gets the number and the metrics of each epoch of the retrain.
+    progress : callable
+        ``progress(done, total, what)`` while held-out tracks are evaluated.
+    """
+
+    step: Callable[[str], None]
+    epoch: Callable[[int, dict], None]
+    progress: Callable[[int, int, str], None]
+
+
+def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
+    """Take the look, or complete the one that was interrupted.
+
+    Parameters
+    ----------
+    request : Request
+    task : dict
+        The development tracks (docs/design.md, section 5).
+    rows : sequence of ScanRow
+        The held-out tracks.
+    said : Said
+
+    Returns
+    -------
+    Look
+        With both receipts; its files lie in ``request.folder(look.number)``.
+
+    Raises
+    ------
+    SealedError
+        This model may not be looked at, or an interrupted look's model file is not the one on the receipt.
+    CorpusError
+        A held-out file is missing, has changed, or can't be decoded; nothing is closed.
+    """
+    standing, look = request.standing()
+    if standing == "ours-closed":
+        return look
+    final.verify_files(rows)  # before an hour of training, and before the receipt
+    if standing == "unopened":
+        look = _prepare_and_open(request, task, rows, said)
+    else:
+        said.step(f"completing look {look.number}, opened {look.opened['time']} and interrupted; the model is the one on the receipt")
+        _require_same_model(request, look)
+    folder = request.folder(look.number)
+    said.step(f"evaluating once on {len(rows)} held-out tracks")
+    evaluation = final.evaluate(folder / "model", rows, said.progress)
+    pipeline = json.loads((folder / "model" / "pipeline.json").read_text(encoding="utf-8"))
+    metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner.validation_accuracy)
+    verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history)
+    return request.seal.close(look.number, {key: metrics[key] for key in verdict.IN_THE_RECEIPT})
+
+
+def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
+    winner, number = request.winner, request.next_number()
+    said.step(f"retraining trial {winner.trial} on all {len(task['tracks'])} development tracks for {winner.best_epoch} epochs")
+    folder = request.folder(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    retrain.retrain(winner, task, folder / "model", said.epoch)
+    for made in (folder, *list(folder.parents)[:2]):
+        fsync_path(made)
+    models = sha256_tree(folder / "model")
+    said.step(f"model saved and hashed ({models['model.keras'][:12]}…); opening the seal of split {request.split_id}: look {number}")
+    return request.seal.open(request.candidate, number, models, {row.id: row.content for row in rows})
+
+
+def _require_same_model(request: Request, look: Look) -> None:
+    folder = request.folder(look.number) / "model"
+    found, expected = sha256_tree(folder), look.opened["models"]
+    differ = sorted(name for name in expected | found if found.get(name) != expected.get(name))
+    if differ:
+        names = ", ".join(f"{name} ({'gone' if name not in found else 'added' if name not in expected else 'changed'})" for name in differ)
+        raise SealedError(
+            f"look {look.number} was interrupted, and {folder} is no longer the model on its receipt: {names}.\n{look.describe()}\n"
+            "A model trained anew may differ, and that would be another look: bring the files back, or say why with --again REASON"
+        )

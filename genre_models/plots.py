@@ -1,0 +1,128 @@
+"""Pictures of a result: the confusion heatmap and the learning curves. Files only, no window is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 150
+INK, FAINT = "#1f2933", "#6b7785"
+TRAIN, VALIDATION, RETRAIN, BEST = "#3d6fb4", "#d9722e", "#2a9d78", "#9aa5b1"
+DEMO = "#b4451a"
+
+
+def draw_confusion(path: Path, metrics: dict) -> None:
+    """Counts of truth against prediction; colour is the part of the true class, so that classes of different size compare.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG file to write.
+    metrics : dict
+        As in ``metrics.json``.
+    """
+    labels, counts = metrics["labels"], np.array(metrics["confusion"])
+    support = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
+    side = 2.6 + 0.56 * len(labels)
+    figure = _figure(max(side + 1.2, 5.8), side + 0.5)
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="GnBu", vmin=0.0, vmax=1.0)
+    for row, column in np.ndindex(*counts.shape):
+        _write_cell(axes, row, column, counts[row, column], shares[row, column])
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), [f"{label}  ({n})" for label, n in zip(labels, support[:, 0], strict=True)])
+    axes.set_xticks(np.arange(-0.5, len(labels)), minor=True)
+    axes.set_yticks(np.arange(-0.5, len(labels)), minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="both", length=0, colors=INK)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("predicted", color=FAINT)
+    axes.set_ylabel("truth (tracks)", color=FAINT)
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.03, format=lambda share, _: f"{100 * share:.0f} %")
+    bar.set_label("part of the true class", color=FAINT)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, colors=INK)
+    low, high = metrics["accuracy_ci95"]
+    score = f"accuracy {100 * metrics['accuracy']:.1f} %"
+    _title(figure, metrics, f"{score}  (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on {metrics['n_tracks']} held-out tracks")
+    _save(figure, path)
+
+
+def _write_cell(axes: Axes, row: int, column: int, count: int, share: float) -> None:
+    if row == column or count:  # empty cells off the diagonal stay quiet
+        colour = "white" if share > 0.6 else INK if count else FAINT
+        axes.text(column, row, str(count), ha="center", va="center", color=colour, fontweight="bold" if row == column else "normal", fontsize=10)
+
+
+def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequence[dict]) -> None:
+    """Loss and accuracy by epoch: of the winning trial in the search, and of its retrain.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG file to write.
+    metrics : dict
+        As in ``metrics.json``.
+    search, retrain : sequence of dict
+        One for each epoch; keys that a family did not record are left out of the picture.
+    """
+    figure = _figure(10.0, 4.2)
+    for axes, (name, label) in zip(figure.subplots(1, 2), {"loss": "loss (nats)", "accuracy": "accuracy"}.items(), strict=True):
+        _line(axes, search, name, TRAIN, "-", "search, training")
+        _line(axes, search, f"val_{name}", VALIDATION, "-", "search, validation")
+        _line(axes, retrain, name, RETRAIN, (0, (4, 1.5)), "retrain, all development tracks")
+        axes.axvline(metrics["epochs"], color=BEST, linewidth=1, zorder=0)
+        axes.annotate("best epoch", (metrics["epochs"], 1.0), (3, -10), xycoords=("data", "axes fraction"), textcoords="offset points", color=FAINT, fontsize=8)
+        axes.set_xlabel("epoch", color=FAINT)
+        axes.set_ylabel(label, color=FAINT)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y", color="#e4e7eb")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+        if name == "accuracy":
+            axes.set_ylim(0.0, 1.02)
+            _mark_held_out(axes, metrics)
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
+    _title(figure, metrics, f"the winning trial, and its retrain for {metrics['epochs']} epoch{'s' if metrics['epochs'] > 1 else ''}")
+    _save(figure, path)
+
+
+def _line(axes: Axes, history: Sequence[dict], key: str, colour: str, style: object, label: str) -> None:
+    points = [(number, epoch[key]) for number, epoch in enumerate(history, start=1) if epoch.get(key) is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), color=colour, linestyle=style, label=label, marker="o" if len(points) == 1 else None)
+
+
+def _mark_held_out(axes: Axes, metrics: dict) -> None:
+    low, high = metrics["accuracy_ci95"]
+    score = metrics["accuracy"]
+    axes.errorbar([metrics["epochs"]], [score], [[score - low], [high - score]], fmt="D", color=INK, capsize=4, markersize=5, label="held-out, 95 % interval")
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure that no window system and no global state knows of (inches)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
+    return figure
+
+
+def _title(figure: Figure, metrics: dict, what: str) -> None:
+    look = f", look {metrics['look']}" if metrics["look"] > 1 else ""
+    demo = "  ·  DEMO: synthesised music" if metrics["demo"] else ""
+    figure.suptitle(f"{metrics['study']}, trial {metrics['trial']}{look}{demo}\n{what}", color=DEMO if demo else INK, fontsize=10.5)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, metadata={"Software": None})  # the same picture is the same bytes

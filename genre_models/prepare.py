@@ -1,0 +1,132 @@
+"""From the ``data:`` and ``features:`` sections to what workers are given, and nothing more.
+
+Searches and final evaluations both come through here, so both deal the same split. The held-out tracks stay in
+:attr:`TaskData.split`; :meth:`TaskData.task` leaves them out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genre_models.corpus import Corpus, Progress, open_corpus
+from genre_models.features import resolve_features
+from genre_models.features.store import FeatureStore
+from genre_models.scan import Scan, ScanRow, scan_corpus
+from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.split import Split, deal
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A corpus, scanned and dealt.
+
+    Attributes
+    ----------
+    corpus : Corpus
+    scan : Scan
+    split : Split
+    features : dict
+        Family to its resolved feature settings.
+    cache_dir : Path
+    """
+
+    corpus: Corpus
+    scan: Scan
+    split: Split
+    features: dict[str, dict[str, Any]]
+    cache_dir: Path
+
+    @property
+    def development(self) -> list[dict[str, str]]:
+        """Training and validation tracks as plain rows ``{id, label, path, content, part}``, sorted by id."""
+        parts = (("train", self.split.train), ("validation", self.split.validation))
+        rows = [_row(track, part) for part, tracks in parts for track in tracks]
+        return sorted(rows, key=lambda row: row["id"])
+
+    def task(self, objective: Mapping[str, str], limits: Mapping[str, float | None]) -> dict[str, Any]:
+        """What a worker builds its objective from (docs/design.md, section 5); no held-out item is in it."""
+        return {
+            "labels": list(self.split.labels),
+            "kind": self.corpus.kind,
+            "demo": self.corpus.demo,
+            "cache_dir": str(self.cache_dir),
+            "objective": dict(objective),
+            "limits": dict(limits),
+            "tracks": self.development,
+        }
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What of the data a resumed study must match."""
+        ids = {part: sorted(t.id for t in tracks) for part, tracks in (("train", self.split.train), ("validation", self.split.validation))}
+        return {
+            "content": self.scan.fingerprint,
+            "split_id": self.split.split_id,
+            "train": _digest(ids["train"]),
+            "validation": _digest(ids["validation"]),
+        }
+
+    def prepare_features(self, workers: int | None = None, progress: Progress | None = None) -> tuple[int, int, dict[str, str]]:
+        """Compute what is missing of the development tracks' features.
+
+        Returns
+        -------
+        (decoded, cached, failed)
+            Files decoded now, rows found in the cache, and the reason for each track that could not be decoded.
+        """
+        decoded, cached, failed = 0, 0, {}
+        distinct = {str(sorted(settings.items())): settings for settings in self.features.values()}
+        for settings in distinct.values():
+            store = FeatureStore(self.cache_dir, self.corpus.kind, settings, self.development)
+            done = store.prepare(workers, progress)
+            decoded, cached = decoded + done.decoded, cached + done.cached
+            failed |= done.failed
+        return decoded, cached, failed
+
+
+def open_task(
+    data: DataSettings,
+    features: Mapping[str, FeatureSettings],
+    seed: int,
+    cache_dir: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> TaskData:
+    """Open, scan and deal a corpus.
+
+    Parameters
+    ----------
+    data : DataSettings
+    features : mapping
+        Family to its feature settings.
+    seed : int
+        Deals validation from training tracks.
+    cache_dir : Path
+    workers : int, optional
+        Processes; None takes all cores.
+    progress : callable, optional
+        ``(done, total, what)``.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus can't be used; one line that names the path and the remedy.
+    """
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    corpus = open_corpus(data.source, data.input, cache_dir, progress)
+    scan = scan_corpus(corpus, cache_dir, workers, progress)
+    split = deal(scan, data, seed)
+    resolved = {family: resolve_features(settings, scan) for family, settings in features.items()}
+    return TaskData(corpus, scan, split, resolved, cache_dir)
+
+
+def _row(track: ScanRow, part: str) -> dict[str, str]:
+    return {"id": track.id, "label": track.label, "path": str(track.path), "content": track.content, "part": part}
+
+
+def _digest(ids: list[str]) -> str:
+    return hashlib.blake2b("\n".join(ids).encode(), digest_size=8).hexdigest()

@@ -1,0 +1,148 @@
+"""The winner trained again, on every development track.
+
+Owns: the final retrain and the saved model's folder, ``model.keras`` and ``pipeline.json``. Nothing is validated and nothing is stopped early:
+the epochs and the learning rate of each are those that the trial found. Sees no held-out item.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from genre_models.durable import fsync_tree, write_text
+from genre_models.families import FAMILIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RECORDED_VERSIONS = ("keras", "tensorflow", "torch", "jax", "numpy", "librosa", "soundfile", "pillow", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The trial to be retrained, as its study recorded it.
+
+    Parameters
+    ----------
+    study : str
+    trial : int
+    spec : dict
+        The whole resolved configuration (docs/design.md, section 4).
+    best_epoch : int
+        Epochs of the retrain, 1 or more.
+    learning_rates : tuple of float
+        One for each of these epochs, as the trial had them.
+    history : tuple of dict
+        The trial's epochs, for the picture of its learning curve.
+    validation_accuracy : float or None
+        At `best_epoch`; None where the trial did not record it.
+    """
+
+    study: str
+    trial: int
+    spec: dict
+    best_epoch: int
+    learning_rates: tuple[float, ...]
+    history: tuple[dict, ...]
+    validation_accuracy: float | None
+
+
+def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, dict], None]) -> None:
+    """Train the winner on every track of `task` and save it; the folder is whole, and flushed, once it has its name.
+
+    Parameters
+    ----------
+    winner : Winner
+    task : dict
+        The development tracks (docs/design.md, section 5); their parts are not heeded, all are trained on.
+    folder : Path
+        Replaced if it exists: a leftover of a retrain that no receipt speaks of.
+    on_epoch : callable
+        Gets each epoch's number and metrics.
+
+    Raises
+    ------
+    GenreModelsError
+        The configuration can't be built, or training diverged.
+    """
+    def report(epoch: int, metrics: dict, snapshot: object) -> str:
+        on_epoch(epoch, metrics)
+        return "continue"
+
+    started = time.perf_counter()
+    spec, family = winner.spec, importlib.import_module(FAMILIES[winner.spec["family"]].module)
+    data = every_track(spec, task)
+    fitted = family.fit(
+        spec["params"],
+        data,
+        epochs=winner.best_epoch,
+        seed=spec["seed"],
+        report=report,
+        precision=spec["precision"],
+        learning_rates=list(winner.learning_rates),
+    )
+    partial = folder.with_name(f".{folder.name}.partial")
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fitted.save(partial)
+    seconds = time.perf_counter() - started
+    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, task, data, fitted, seconds), indent=1) + "\n")
+    fsync_tree(partial)
+    partial.rename(folder)
+    fsync_tree(folder)
+
+
+def every_track(spec: dict, task: dict):
+    """The development tracks as a family's `fit` takes them, all of them for training (docs/design.md, section 5)."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from genre_models.features.store import FeatureStore
+
+    store = FeatureStore(task["cache_dir"], task["kind"], spec["features"], task["tracks"])
+    number = {track["id"]: task["labels"].index(track["label"]) for track in task["tracks"]}
+    return SimpleNamespace(
+        labels=tuple(task["labels"]),
+        input_shape=store.shape,
+        train_ids=tuple(number),
+        validation_ids=(),
+        features=store.features,
+        targets=lambda ids: np.array([number[id] for id in ids]),
+    )
+
+
+def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:
+    """What a user of the saved model needs to know beside its weights, and where it comes from."""
+    versions = {"python": platform.python_version()}
+    for name in RECORDED_VERSIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # an optional backend that is not installed
+    return {
+        "schema": 1,
+        "labels": list(task["labels"]),
+        "kind": task["kind"],
+        "demo": task["demo"],
+        "features": winner.spec["features"],
+        "input_shape": list(data.input_shape),
+        "study": winner.study,
+        "trial": winner.trial,
+        "spec": winner.spec,
+        "epochs": winner.best_epoch,
+        "learning_rates": list(winner.learning_rates),
+        "n_tracks": len(data.train_ids),
+        "parameters": fitted.parameters,
+        "train_seconds": round(seconds, 3),
+        "history": fitted.history,
+        "versions": versions,
+    }

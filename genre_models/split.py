@@ -1,0 +1,161 @@
+"""Training, validation and held-out tracks.
+
+Held-out tracks follow from ``data.split_seed`` alone, validation tracks from the study's seed. What belongs together lies on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from genre_models.errors import CorpusError
+from genre_models.grouping import Group, deal_groups, gather, read_groups
+from genre_models.scan import Scan, ScanRow
+from genre_models.settings import DataSettings
+from genre_models.split_lists import Parts, read_parts, warn_of_ties_across
+
+
+@dataclass(frozen=True)
+class Split:
+    """A corpus dealt into parts.
+
+    Attributes
+    ----------
+    train, validation, test : tuple of ScanRow
+        Sorted by id, all readable, without a track in common. `test` is held out, and empty where the user's lists name none.
+    split_id : str or None
+        Names the held-out tracks; None where there are none.
+    labels : tuple of str
+        Sorted.
+    notes : tuple of str
+        What the user should know.
+    """
+
+    train: tuple[ScanRow, ...]
+    validation: tuple[ScanRow, ...]
+    test: tuple[ScanRow, ...]
+    split_id: str | None
+    labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
+    """Deal the readable tracks of a scan into parts.
+
+    Parameters
+    ----------
+    scan : Scan
+    data : DataSettings
+    seed : int
+        The study's; deals validation from the development tracks.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    CorpusError
+        If a class has too few readable tracks to have one in each part, or a list or groups file can't be used.
+    """
+    readable = sorted((row for row in scan.rows if row.readable), key=lambda row: row.id)
+    if not readable:
+        raise CorpusError(
+            f"none of the {len(scan.rows)} files of the corpus can be decoded; the first: {scan.rows[0].path}: {scan.rows[0].reason}"
+        )
+    group_of, notes = ({}, []) if data.groups == "auto" else read_groups(data.groups, readable)
+    groups = gather(readable, group_of)
+    if data.split is not None:
+        parts, list_notes = read_parts(data.split, scan.rows)
+        notes += list_notes + warn_of_ties_across(parts, groups)
+        parts = _complete_lists(parts, group_of, data, seed)
+        used = [row for part in parts.values() for row in part]
+    else:
+        _check_enough(scan.rows)
+        test, development = deal_groups(groups, data.test_fraction, data.split_seed, "held-out", keep=2)
+        validation, train = deal_groups(development, data.validation.holdout, seed, "validation", keep=1)
+        parts = {"train": _rows(train), "validation": _rows(validation), "test": _rows(test)}
+        notes += _note_copies(groups)
+        used = readable
+    ordered = {name: tuple(sorted(rows, key=lambda row: row.id)) for name, rows in parts.items()}
+    test = ordered.get("test", ())
+    labels = tuple(sorted({row.label for row in used}))
+    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes))
+
+
+def name_split(held_out: Iterable[ScanRow]) -> str:
+    """Name a set of held-out tracks.
+
+    Parameters
+    ----------
+    held_out : iterable of ScanRow
+
+    Returns
+    -------
+    str
+        The first 16 hex digits of the SHA-256 over the sorted (track id, content hash, label).
+    """
+    identity = sorted([row.id, row.content, row.label] for row in held_out)
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int) -> Parts:
+    if "validation" not in parts:
+        _check_classes(parts["train"], least=2, part="train", why="one for training and one for validation")
+        validation, train = deal_groups(gather(parts["train"], group_of), data.validation.holdout, seed, "validation", keep=1)
+        parts = {**parts, "train": _rows(train), "validation": _rows(validation)}
+    labels = {row.label for rows in parts.values() for row in rows}
+    if len(labels) < 2:
+        raise CorpusError(f"data.split: its lists name tracks of one class only ({labels.pop()}), but at least 2 are needed")
+    for part, rows in parts.items():
+        missing = sorted(labels - {row.label for row in rows})
+        if missing:
+            raise CorpusError(f"data.split.{part}: no readable track of class {missing[0]!r}; each class needs one on each list")
+    return parts
+
+
+def _check_enough(rows: Sequence[ScanRow]) -> None:
+    files = Counter(row.label for row in rows)
+    readable = Counter(row.label for row in rows if row.readable)
+    for label in sorted(files):
+        if readable[label] < 3:
+            raise CorpusError(
+                f"class {label!r} has {readable[label]} readable tracks (of {files[label]} files in {_folder(rows, label)}), but at least "
+                "3 are needed, one each for training, validation and the held-out test: add tracks, or remove the class"
+            )
+    if len(files) < 2:
+        raise CorpusError(f"only one class ({next(iter(files))}), but at least 2 are needed")
+
+
+def _check_classes(rows: Sequence[ScanRow], least: int, part: str, why: str) -> None:
+    for label, n in sorted(Counter(row.label for row in rows).items()):
+        if n < least:
+            raise CorpusError(f"data.split.{part}: class {label!r} has {n} readable tracks, but at least {least} are needed ({why})")
+
+
+def _folder(rows: Sequence[ScanRow], label: str) -> str:
+    return str(next(row.path.parent for row in rows if row.label == label))
+
+
+def _rows(groups: Iterable[Group]) -> list[ScanRow]:
+    return [row for group in groups for row in group]
+
+
+def _note_copies(groups: Sequence[Group]) -> list[str]:
+    copies: dict[str, list[ScanRow]] = defaultdict(list)
+    for row in _rows(groups):
+        copies[row.content].append(row)
+    sets = [rows for rows in copies.values() if len(rows) > 1]
+    if not sets:
+        return []
+    notes = [f"{len(sets)} sets of byte-identical files ({sum(map(len, sets))} tracks), each kept on one side of the split"]
+    across = [rows for rows in sets if len({row.label for row in rows}) > 1]
+    if across:
+        shown = "; ".join(" = ".join(row.id for row in rows) for rows in across[:3])
+        notes.append(
+            f"{len(across)} of them lie under different classes, so one label of each is wrong: {shown}{'; …' if len(across) > 3 else ''}"
+        )
+    return notes

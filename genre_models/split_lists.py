@@ -1,0 +1,93 @@
+"""The user's own split: text files that name the tracks of each part.
+
+Published lists run as published: what looks wrong in them (a file that is absent, copies in two parts) is said and not mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from genre_models.errors import CorpusError
+from genre_models.grouping import Group
+from genre_models.scan import ScanRow
+from genre_models.settings import SplitLists
+from genre_models.track_names import TrackNames, tidy
+
+Parts = dict[str, list[ScanRow]]
+
+
+def read_parts(lists: SplitLists, rows: Sequence[ScanRow]) -> tuple[Parts, list[str]]:
+    """Read the lists.
+
+    Parameters
+    ----------
+    lists : SplitLists
+    rows : sequence of ScanRow
+        All rows of the scan, unreadable ones too.
+
+    Returns
+    -------
+    dict of str to list of ScanRow, list of str
+        Readable rows of ``train`` and, where they are given, ``validation`` and ``test``; and notes.
+
+    Raises
+    ------
+    CorpusError
+        If a list is missing, empty or names no readable track, or a track is on two lists.
+    """
+    by_id = {row.id: row for row in rows}
+    names = TrackNames(by_id)
+    parts: Parts = {}
+    notes: list[str] = []
+    on_list: dict[str, str] = {}
+    for part, path in lists.model_dump(exclude_none=True).items():
+        file = Path(path).expanduser()
+        listed = {names.find(line) or tidy(line): line for line in _lines(file, part)}
+        for id in listed:
+            if id in on_list:
+                raise CorpusError(
+                    f"{file}: track {id} is on two lists, data.split.{on_list[id]} and data.split.{part}; take it off one of them"
+                )
+            on_list[id] = part
+        found = [by_id[id] for id in sorted(listed) if id in by_id and by_id[id].readable]
+        absent = sorted(listed.keys() - {row.id for row in found})
+        if not found:
+            raise CorpusError(
+                f"{file}: none of its {len(listed)} tracks is a readable track of this corpus; names are CLASS/STEM, as in {rows[0].id}"
+            )
+        if absent:
+            few = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
+            notes.append(f"{file.name}: {len(absent)} of {len(listed)} tracks have no readable file and are left out: {few}")
+        parts[part] = found
+    unlisted = sum(row.readable and row.id not in on_list for row in rows)
+    if unlisted:
+        notes.append(f"{unlisted} readable tracks are on no list and are not used")
+    return parts, notes
+
+
+def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
+    """Say where tracks that belong together lie in different parts."""
+    part_of = {row.id: part for part, rows in parts.items() for row in rows}
+    torn = [group for group in groups if len({part_of[row.id] for row in group if row.id in part_of}) > 1]
+    if not torn:
+        return []
+    example = " and ".join(f"{row.id} ({part_of[row.id]})" for row in torn[0] if row.id in part_of)
+    return [
+        f"WARNING: {len(torn)} sets of tracks that belong together (byte-identical, or one user group) are spread over the lists, "
+        f"so scores may be too good; the lists are run as given: {example}"
+    ]
+
+
+def _lines(file: Path, part: str) -> list[str]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{file}: data.split.{part} can't be read as text in UTF-8: {getattr(error, 'strerror', None) or error}"
+        ) from error
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise CorpusError(f"{file}: data.split.{part} is empty; it must hold one track a line, as CLASS/STEM")
+    return lines

@@ -1,0 +1,150 @@
+"""What a look leaves in its folder: numbers, predictions, pictures and a card.
+
+Owns: the shapes of ``metrics.json``, ``predictions.csv`` and ``card.md``. Each file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+from genre_models.durable import write_text, write_whole
+from genre_models.metrics import final_metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from genre_models.final import Evaluation
+
+SCHEMA = 1
+IN_THE_RECEIPT = ("accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "ece", "n_tracks")
+
+
+def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accuracy: float | None) -> dict:
+    """The content of ``metrics.json``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    pipeline : dict
+        ``pipeline.json`` of the model.
+    look : dict
+        The receipt ``opened``.
+    validation_accuracy : float or None
+        Of the winning trial.
+    """
+    return {
+        "schema": SCHEMA,
+        "study": pipeline["study"],
+        "trial": pipeline["trial"],
+        "family": pipeline["spec"]["family"],
+        "demo": pipeline["demo"],
+        "split_id": look["split_id"],
+        "look": look["look"],
+        "reason": look["reason"],
+        **final_metrics(evaluation.labels, evaluation.y_true, evaluation.p),
+        "validation_accuracy": validation_accuracy,
+        "epochs": pipeline["epochs"],
+        "train_seconds": pipeline["train_seconds"],
+        "peak_ram_evaluation_mib": round(evaluation.peak_ram_mib, 1),
+        "energy_kwh": None,
+        "emissions_kg": None,
+        "model_sha256": look["models"]["model.keras"],
+    }
+
+
+def write_verdict(folder: Path, evaluation: Evaluation, metrics: dict, pipeline: dict, search_history: tuple[dict, ...]) -> None:
+    """Write all files of a look but its model.
+
+    Parameters
+    ----------
+    folder : Path
+        ``studies/NAME/final`` or a later look's folder in it.
+    evaluation : Evaluation
+    metrics : dict
+        From `collect`.
+    pipeline : dict
+        ``pipeline.json`` of the model.
+    search_history : tuple of dict
+        Epochs of the winning trial.
+    """
+    from genre_models import plots
+
+    write_whole(folder / "predictions.csv", lambda path: _write_predictions(path, evaluation))
+    write_whole(folder / "confusion.png", lambda path: plots.draw_confusion(path, metrics))
+    write_whole(folder / "curves.png", lambda path: plots.draw_curves(path, metrics, search_history, pipeline["history"]))
+    write_text(folder / "card.md", card(metrics, pipeline))
+    write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: where it is, the others are
+
+
+def _write_predictions(path: Path, evaluation: Evaluation) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["track", "label", "predicted", *(f"p_{label}" for label in evaluation.labels)])
+        for track, truth, p in zip(evaluation.track_ids, evaluation.y_true, evaluation.p, strict=True):
+            writer.writerow([track, evaluation.labels[truth], evaluation.labels[p.argmax()], *(f"{value:.6g}" for value in p)])
+
+
+def card(metrics: dict, pipeline: dict) -> str:
+    """A short account of the model in Markdown: what it is, what it was trained and scored on, and how to repeat that."""
+    (low, high), (f1_low, f1_high) = metrics["accuracy_ci95"], metrics["macro_f1_ci95"]
+    validation = metrics["validation_accuracy"]
+    title = f"# {metrics['family']} from study {metrics['study']}, trial {metrics['trial']}"
+    demo = "\n\n**demo**: trained and scored on synthesised music. The numbers say nothing about real genres.\n" if metrics["demo"] else "\n"
+    look = f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
+    packages = ", ".join(f"{name} {version}" for name, version in pipeline["versions"].items())
+    return f"""{title}{demo}
+Tells {len(metrics["labels"])} classes of {pipeline["kind"]} apart: {", ".join(metrics["labels"])}.
+
+| score on {metrics["n_tracks"]} held-out tracks | value | 95 % interval |
+|---|---|---|
+| accuracy | {metrics["accuracy"]:.3f} | {low:.3f} to {high:.3f} (Wilson) |
+| macro F1 | {metrics["macro_f1"]:.3f} | {f1_low:.3f} to {f1_high:.3f} (bootstrap over tracks, stratified by class) |
+| log loss | {metrics["log_loss"]:.3f} nats | |
+| calibration error | {metrics["ece"]:.3f} (15 bins) | |
+
+{look}. In the search, on validation tracks, the trial scored {"nothing on record" if validation is None else f"{validation:.3f}"}: that number chose
+the model, so it flatters it; the table above is the honest one, for tracks like these.
+
+- Trained on all {pipeline["n_tracks"]} development tracks for {metrics["epochs"]} epochs in {metrics["train_seconds"]:.0f} s, with the trial's
+  learning rates and without validation; {pipeline["parameters"]:,} parameters.
+- Model: `model/model.keras` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
+- Memory while evaluating: at most {metrics["peak_ram_evaluation_mib"]:.0f} MiB, this process as a whole.
+- Made with {packages}.
+- To see it again: `python scripts/final_eval.py --study {metrics["study"]}`; it shows this look and evaluates nothing.
+"""
+
+
+def table(metrics: dict) -> str:
+    """The verdict for a terminal.
+
+    Parameters
+    ----------
+    metrics : dict
+        As in ``metrics.json``.
+    """
+    (low, high), (f1_low, f1_high), validation = metrics["accuracy_ci95"], metrics["macro_f1_ci95"], metrics["validation_accuracy"]
+    demo = "  (demo: synthesised music)" if metrics["demo"] else ""
+    lines = [
+        f"accuracy  {metrics['accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}  on {metrics['n_tracks']} held-out tracks{demo}",
+        f"macro F1  {metrics['macro_f1']:.3f}  95 % interval {f1_low:.3f} to {f1_high:.3f}",
+        f"log loss  {metrics['log_loss']:.3f}  calibration error {metrics['ece']:.3f}",
+    ]
+    if validation is not None:
+        lines.append(f"validation said {validation:.3f}: {_compare(validation, low, high)}")
+    width = max(len("class"), *(len(label) for label in metrics["labels"]))
+    lines += ["", f"{'class':{width}}  precision  recall     f1  tracks  most often taken for"]
+    for row, label in enumerate(metrics["labels"]):
+        scores = metrics["per_class"][label]
+        wrong = [(count, metrics["labels"][i]) for i, count in enumerate(metrics["confusion"][row]) if i != row and count]
+        count, taken = max(wrong, key=lambda pair: pair[0], default=(0, "-"))
+        mistaken = f"{taken} ({count})" if count else "-"
+        lines.append(f"{label:{width}}  {scores['precision']:9.3f}  {scores['recall']:6.3f}  {scores['f1']:5.3f}  {scores['support']:6d}  {mistaken}")
+    return "\n".join(lines)
+
+
+def _compare(validation: float, low: float, high: float) -> str:
+    if validation > high:
+        return "higher than the interval, as scores that a choice was made by tend to be"
+    return "inside the interval" if validation >= low else "lower than the interval; retraining on more tracks may have helped"

@@ -1,0 +1,233 @@
+"""Retrain a study's winner on all development tracks, look once at the held-out ones, and write the verdict.
+
+A composition root: reads the study through `search`, trains and evaluates through `genre_models`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a checkout, installed or not
+
+from rich.console import Console
+
+from genre_models import look as looks
+from genre_models.errors import CorpusError, GenreModelsError
+from genre_models.retrain import Winner
+from genre_models.seal import Look, overlaps
+from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.verdict import table
+from search.errors import SearchError, StudyError
+
+if TYPE_CHECKING:
+    from genre_models.prepare import TaskData
+    from search.study import StudyView
+
+EPILOG = """what happens, in this order:
+  1. the winner (best validation score among trials with the full budget) is trained again on all development tracks,
+     for the epochs and with the learning rates that the search found
+  2. the model is saved and hashed, and a receipt goes to studies/.seals/: from now on the held-out tracks are looked at
+  3. the held-out tracks are evaluated, once; the verdict goes to studies/NAME/final/
+The same command again shows the same verdict and evaluates nothing; after a kill it completes what was begun.
+Another model on the same held-out tracks is refused: choosing by held-out scores would make them validation scores.
+
+examples:
+  python scripts/final_eval.py --study best              the best study of ./studies
+  python scripts/final_eval.py --study cnn-gtzan
+  python scripts/final_eval.py --study cnn --again "the first search had a bug"
+exit codes: 0 done, or the same look shown again; 2 bad input; 3 sealed; 130 stopped by the user"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python scripts/final_eval.py",
+        description="One honest number: train a study's winner on everything but the held-out tracks, and score it on those, once.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--study", default="best", metavar="NAME", help="the study, or 'best': the one whose winner scored best in validation (default)")
+    p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
+    p.add_argument("--again", metavar="REASON", help="look although the held-out tracks were looked at before; the reason is recorded")
+    p.add_argument("--data", metavar="SOURCE", help="where the corpus is now, if it was moved since the search")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says about the processor is no news to a user
+    options = parser().parse_args(arguments)
+    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
+    try:
+        if options.again is not None and not options.again.strip():
+            raise SearchError("--again needs a reason, in words; it is recorded beside the score")
+        return evaluate_once(options, console)
+    except (SearchError, GenreModelsError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
+        return 130
+
+
+def evaluate_once(options: argparse.Namespace, console: Console) -> int:
+    """Show the look that there is, complete the one that was interrupted, or take a new one."""
+    from search.study import hold_lease
+
+    studies_dir = options.studies_dir.expanduser().resolve()
+    name = choose_study(studies_dir, options.study, console)
+    view, request = read_request(studies_dir, name, options.again)
+    standing, look = request.standing()
+    if standing == "ours-closed":
+        tell(request, look, view, "this look was taken before: the same receipt and numbers, nothing is evaluated", console)
+        return 0
+    with hold_lease(studies_dir, name):  # no search may change the winner meanwhile
+        view, request = read_request(studies_dir, name, options.again)
+        tell_plan(request, view, console)
+        look = take(request, view, options.data, console)
+    tell(request, look, view, "the verdict", console)
+    return 0
+
+
+def choose_study(studies_dir: Path, name: str, console: Console) -> str:
+    """The study of that name; for ``best``, the one with the best winner, where all can be compared.
+
+    Raises
+    ------
+    StudyError
+        There is no study with a winner, or the studies are of different corpora, splits or objectives.
+    """
+    from search.study import list_studies, read_study
+
+    if name != "best":
+        return name
+    found: list[tuple[StudyView, float]] = []
+    for each in list_studies(studies_dir):
+        view = read_study(studies_dir, each)
+        try:
+            found.append((view, view.winner().value))
+        except StudyError as error:
+            console.print(f"passed over: {error}")
+    if not found:
+        raise StudyError(f"--study best: no study in {studies_dir} has a winner yet; start one with python -m search.run --space spaces/cnn.yaml")
+    if len({(view.run.get("corpus_fingerprint"), view.run.get("split_id"), view.metric, view.direction) for view, _ in found}) > 1:
+        lines = [
+            f"  --study {view.name}: {view.run.get('source')}{' (demo)' if view.run.get('demo') else ''}, split {view.run.get('split_id')}, {view.metric} {value:.3f}"
+            for view, value in found
+        ]
+        raise StudyError("--study best: these studies have different corpora, splits or objectives, so their scores can't be compared; name one:\n" + "\n".join(lines))
+    sign = 1 if found[0][0].maximize else -1
+    best, value = max(found, key=lambda pair: sign * pair[1])
+    if len(found) > 1:
+        console.print(f"best of {len(found)} studies: {best.name} ({best.metric} {value:.3f} in validation)")
+    return best.name
+
+
+def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[StudyView, looks.Request]:
+    """A study and its winner, as the one who looks.
+
+    Raises
+    ------
+    StudyError
+        The study has no winner, no record of its data, or no held-out tracks.
+    """
+    from search.study import read_study
+
+    view = read_study(studies_dir, name)
+    trial = view.winner()
+    if "split_id" not in view.run:
+        raise StudyError(f"study '{name}': {studies_dir / name / 'run.json'} is missing or incomplete; run the search command again, it writes the file")
+    if view.run["split_id"] is None:
+        raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
+    history, epochs = trial.outcome["history"], trial.outcome["best_epoch"]
+    rates = tuple(epoch["learning_rate"] for epoch in history[:epochs] if "learning_rate" in epoch)
+    accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
+    winner = Winner(name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy)
+    return view, looks.Request(studies_dir, winner, view.run["split_id"], again)
+
+
+def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
+    """Say what is about to happen, before it does."""
+    winner, run = request.winner, view.run
+    demo = " (demo: music made by this program, the score says nothing about real music)" if run.get("demo") else ""
+    score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} at epoch {winner.best_epoch}"
+    console.print(f"study {winner.study}: {run.get('source')}{demo}")
+    console.print(f"winner: trial {winner.trial}, {winner.spec['family']}{score}")
+    held_out = run.get("tracks", {}).get("held_out")
+    console.print(f"one look at the {'' if held_out is None else f'{held_out} '}held-out tracks of split {request.split_id}")
+    if request.again:
+        console.print(f"a further look, because: {request.again}")
+
+
+def take(request: looks.Request, view: StudyView, source: str | None, console: Console) -> Look:
+    """Open the corpus as the search did, and look."""
+    from search.progress import Stages
+
+    epochs = request.winner.best_epoch
+
+    def on_epoch(epoch: int, metrics: dict) -> None:
+        told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in ("loss", "accuracy"))
+        console.print(f"  epoch {epoch}/{epochs}{': ' + told if told else ''}")
+
+    with Stages(console) as stages:
+        data = open_data(request, view, source, stages)
+        shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
+        for other, count in shared:
+            console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
+        task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
+        if request.standing()[0] == "unopened":
+            *_, failed = data.prepare_features(progress=stages)
+            task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
+        return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages))
+
+
+def open_data(request: looks.Request, view: StudyView, source: str | None, progress) -> TaskData:
+    """The corpus, scanned and dealt as in the search.
+
+    Raises
+    ------
+    CorpusError
+        Its held-out tracks are not those of the study any more.
+    """
+    from genre_models.prepare import open_task
+
+    winner, run = request.winner, view.run
+    settings = DataSettings.model_validate(run["data"] | ({"source": source} if source else {}))
+    features = {winner.spec["family"]: FeatureSettings.model_validate(winner.spec["features"])}
+    data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", progress=progress)
+    if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
+        raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on. {_difference(request, view, data)}")
+    return data
+
+
+def _difference(request: looks.Request, view: StudyView, data: TaskData) -> str:
+    rows = {row.id: row.content for row in data.scan.rows if row.readable}
+    look = request.standing()[1]
+    changed = sorted(track for track, content in (look.opened["tracks"] if look else {}).items() if rows.get(track) != content)
+    lost = f"Held-out tracks that changed or are gone: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}. " if changed else ""
+    counts = f"There: {len(rows)} readable tracks, {len(data.scan.rows) - len(rows)} others; the study dealt {sum(view.run['tracks'].values())} tracks. "
+    return f"{lost}{counts}Put the files back as they were, or say where they are with --data SOURCE"
+
+
+def tell(request: looks.Request, look: Look, view: StudyView, title: str, console: Console) -> None:
+    """The receipt, the scores, and where the files are."""
+    folder = request.folder(look.number)
+    console.print(f"\n{title}\n{look.describe()}\n")
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        console.print(f"{folder} holds no metrics.json any more; the receipt above is what is left")
+        return
+    console.print(table(metrics))
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  card.md  model/")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""A space file as the engine uses it: schema, validation of everything at once, and the fingerprint of what makes trials comparable.
+
+Pure but for reading the one file. Knows nothing of the task: its sections and families come in as pydantic models and declarations, given by
+the composition root. Loads nothing heavier than pydantic and PyYAML: a bad file is refused in well under a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from search.family_section import DeclaredFamily, read_families, resolve_overrides
+from search.fingerprint import diff_fingerprints, family_part
+from search.problems import Problems, nearest, shown
+from search.space import FamilySpace
+from search.space_file import read_space_file
+from search.task_section import validated
+
+__all__ = ["Budget", "Objective", "Resources", "SearchConfig", "Settings", "diff_fingerprints", "load_space"]
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Objective(_Section):
+    """What is searched for."""
+
+    metric: str = Field(default="val_accuracy", min_length=1)
+    direction: Literal["maximize", "minimize"] = "maximize"
+
+
+class Budget(_Section):
+    """Epochs of a trial, and totals of the study over all its runs; null is no limit."""
+
+    min_epochs: Count = 1
+    max_epochs: Count = 27
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    trials: Count | None = 60
+    minutes: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _epochs_are_a_range(self) -> Budget:
+        if self.min_epochs > self.max_epochs:
+            raise ValueError(f"min_epochs <= max_epochs must hold, but got min_epochs={self.min_epochs}, max_epochs={self.max_epochs}")
+        return self
+
+
+class Resources(_Section):
+    """What one trial may use: processor cores, GPUs, memory in GiB, 10^9 floating point operations of one item's forward pass."""
+
+    cpus: Count = 1
+    gpus: Annotated[float, Field(ge=0)] = 0
+    memory_gib: Annotated[float, Field(gt=0)] | None = None
+    gflops: Annotated[float, Field(gt=0)] | None = None
+
+
+class Settings(_Section):
+    """The engine's own keys of a space file."""
+
+    study: str
+    objective: Objective = Objective()
+    budget: Budget = Budget()
+    scheduler: Literal["asha", "none"] = "asha"
+    sampler: Literal["tpe", "random"] = "tpe"
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    engine: Literal["ray", "inline"] = "ray"
+    workers: Count | None = None
+    resources: Resources = Resources()
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    @field_validator("study")
+    @classmethod
+    def _study_is_a_name(cls, study: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}", study):
+            raise ValueError("must be 1 to 80 letters, digits, dots, - or _, and must not start with a dot; write study: NAME")
+        if study == "best":
+            raise ValueError("best is reserved: it names the study whose winner scores best; write study: NAME")
+        return study
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """A valid space file. The engine's keys are fields here; the task's are in `sections`.
+
+    Attributes
+    ----------
+    path : Path
+    source_text : str
+        The file as written.
+    families : dict of str to FamilySpace
+    sections : dict of str to pydantic model
+        Task sections as given, by name.
+    family_sections : dict of str to dict of str to pydantic model
+        Family to the task sections that families may override, with the family's changes.
+
+    The other fields are those of `Settings`.
+    """
+
+    path: Path
+    source_text: str
+    study: str
+    objective: Objective
+    budget: Budget
+    scheduler: str
+    sampler: str
+    seed: int
+    engine: str
+    workers: int | None
+    resources: Resources
+    precision: str
+    families: dict[str, FamilySpace]
+    sections: dict[str, BaseModel]
+    family_sections: dict[str, dict[str, BaseModel]]
+
+    def fingerprint_parts(self) -> dict[str, Any]:
+        """What must be the same for trials to be comparable, JSON-able.
+
+        Each parameter is one line of text. Budgets other than the epochs, seeds, workers, engine and sampler are left out: they may change between runs.
+        """
+        families = {
+            name: family_part(space)
+            | {section: model.model_dump(mode="json") for section, model in self.family_sections[name].items()}
+            for name, space in self.families.items()
+        }
+        return {
+            "families": families,
+            **{name: model.model_dump(mode="json") for name, model in self.sections.items()},
+            "objective": self.objective.model_dump(mode="json"),
+            "budget": self.budget.model_dump(mode="json", include={"min_epochs", "max_epochs", "reduction_factor"}),
+            "scheduler": self.scheduler,
+            "precision": self.precision,
+        }
+
+
+def load_space(
+    path: Path,
+    families: Mapping[str, DeclaredFamily],
+    sections: Mapping[str, type[BaseModel]],
+    overrides: Mapping[str, object] | None = None,
+    *,
+    per_family: Collection[str] = ("features",),
+    metrics: Mapping[str, str] | None = None,
+) -> SearchConfig:
+    """Read and check a space file.
+
+    Parameters
+    ----------
+    path : Path
+    families : mapping of name to declared family
+    sections : mapping of name to pydantic model
+        The task's own sections.
+    overrides : mapping of dotted key to value, optional
+        Laid over the file, such as ``{"budget.trials": 5}``: the command line.
+    per_family : collection of str
+        Those of `sections` that a family may override.
+    metrics : mapping of name to direction, optional
+        Metrics that objectives report. Given, others are refused, and so is a direction that is not the metric's.
+
+    Raises
+    ------
+    SpaceFileError
+        With every problem of the file.
+    """
+    path, overrides = Path(path), dict(overrides or {})
+    problems = Problems(path, overrides)
+    text, data = read_space_file(path, problems)
+    data = _laid_over(data, overrides)
+    if data.get("study") is None:
+        data["study"] = path.stem
+    if metrics is not None:
+        data["objective"] = _with_direction(data.get("objective"), metrics, problems)
+    problems.unknown_keys((), data, (*Settings.model_fields, "families", *sections))
+
+    own = {key: data[key] for key in Settings.model_fields if key in data}
+    settings = validated((), own, Settings, problems)
+    models = {name: validated((name,), data.get(name), model, problems) for name, model in sections.items()}
+    overridable = {name: sections[name] for name in per_family if name in sections}
+    spaces = read_families(data.get("families"), families, tuple(overridable), problems)
+    sound = {name: data.get(name) or {} for name in overridable if models[name] is not None}
+    family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
+    problems.raise_if_any()
+    fields = {name: getattr(settings, name) for name in Settings.model_fields}
+    return SearchConfig(path=path, source_text=text, families=spaces, sections=models, family_sections=family_sections, **fields)
+
+
+def _with_direction(objective: object, metrics: Mapping[str, str], problems: Problems) -> object:
+    """The objective section with the metric's own direction where the file gives none; problems are added."""
+    if not isinstance(objective, dict | None):
+        return objective  # the schema says what is wrong with it
+    given = objective or {}
+    metric = given.get("metric", Objective().metric)
+    if not isinstance(metric, str):
+        return objective
+    if metric not in metrics:
+        problems.add(("objective", "metric"), f"found {shown(metric)}", nearest(metric, tuple(metrics)))
+    elif given.get("direction", metrics[metric]) != metrics[metric] and given["direction"] in ("maximize", "minimize"):
+        problems.add(("objective", "direction"), f"found {shown(given['direction'])}", f"{metric} is to {metrics[metric]}")
+    return {"direction": metrics.get(metric, "maximize"), **given}
+
+
+def _laid_over(data: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
+    """A copy of the file's data with the overrides in it."""
+    merged = dict(data)
+    for dotted, value in overrides.items():
+        *parents, last = dotted.split(".")
+        place = merged
+        for parent in parents:
+            inside = place.get(parent)
+            if not isinstance(inside, dict | None):
+                break  # the schema says that a mapping should be here
+            place[parent] = dict(inside or {})
+            place = place[parent]
+        else:
+            place[last] = value
+    return merged

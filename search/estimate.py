@@ -1,0 +1,127 @@
+"""What a search will cost, told before it is paid."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.config import SearchConfig
+from search.progress import duration
+from search.sampling import Proposer
+from search.schedule import halving_epochs, rungs
+from search.trial import trial_seed
+
+#: Configurations drawn at random to learn what is typical of a space.
+_DRAWN = 200
+#: Training does a forward and a backward pass; the backward one costs about two forward ones.
+_TRAINING_PASSES = 3
+#: Part of a core's matrix-product speed that training reaches (docs/benchmarks.md, "Time estimate").
+_REACHED = 0.25
+
+
+@dataclass(frozen=True)
+class TypicalCost:
+    """Costs of configurations drawn at random from a space.
+
+    Attributes
+    ----------
+    gflops : list of float
+        Forward pass of one item, 10^9 floating point operations, of the configurations that are not refused; ascending.
+    parameters : list of int
+        Ascending.
+    refused : float
+        Part of the drawn configurations that are refused, 0 to 1.
+    reason : str or None
+        Of one refusal.
+    """
+
+    gflops: list[float]
+    parameters: list[int]
+    refused: float
+    reason: str | None
+
+
+def typical_cost(
+    config: SearchConfig, sections: Mapping[str, Mapping[str, Any]], screen: Callable[[dict[str, Any]], Mapping[str, Any]]
+) -> TypicalCost:
+    """Draw configurations and ask `screen` for their declared costs."""
+    proposer = Proposer(config.families, "random", config.seed, maximize=True)
+    gflops, parameters, reasons = [], [], []
+    for number in range(_DRAWN):
+        family, sampled, _ = proposer.propose(number)
+        spec = {
+            "family": family,
+            "params": config.families[family].resolve(sampled),
+            **sections[family],
+            "epochs": config.budget.max_epochs,
+            "seed": trial_seed(config.seed, number),
+            "precision": "float32",
+            "retry_of": None,
+        }
+        try:
+            cost = screen(spec)
+        except Exception as error:
+            if getattr(error, "reason_code", None) != "refused":
+                raise
+            reasons.append(str(error))
+        else:
+            gflops.append(cost["gflops"])
+            parameters.append(cost["parameters"])
+    return TypicalCost(sorted(gflops), sorted(parameters), len(reasons) / _DRAWN, reasons[0] if reasons else None)
+
+
+def plan_text(config: SearchConfig, cost: TypicalCost | None = None, n_train: int = 0, n_validation: int = 0) -> str:
+    """Rungs, epochs, and, with costs and a corpus, the time they may take."""
+    budget = config.budget
+    levels = rungs(budget.min_epochs, budget.max_epochs, budget.reduction_factor) if config.scheduler != "none" else ()
+    told = ", ".join(map(str, levels)) or "none"
+    lines = [f"scheduler {config.scheduler}: rungs at epochs {told}; full budget {budget.max_epochs} epochs"]
+    epochs = None
+    if budget.trials is not None:
+        epochs = halving_epochs(budget.trials, levels, budget.max_epochs, budget.reduction_factor)
+        everything = budget.trials * budget.max_epochs
+        lines.append(f"{budget.trials} trials: about {epochs} epochs in all ({everything} if every trial had the full budget)")
+    if budget.minutes is not None:
+        lines.append(f"it stops after {budget.minutes:g} minutes at the latest")
+    if cost is not None:
+        lines += _cost_lines(config, cost, epochs, n_train, n_validation)
+    return "\n".join(lines)
+
+
+def _cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None, n_train: int, n_validation: int) -> list[str]:
+    if not cost.gflops:
+        return [f"all of {_DRAWN} configurations drawn at random would be refused, one because: {cost.reason}"]
+    middle = len(cost.gflops) // 2
+    lines = [
+        f"{_DRAWN} configurations drawn at random: {cost.parameters[0]:,} to {cost.parameters[-1]:,} parameters "
+        f"(median {cost.parameters[middle]:,}), {cost.gflops[0]:.3g} to {cost.gflops[-1]:.3g} GFLOP an item (median {cost.gflops[middle]:.3g})"
+    ]
+    if cost.refused:
+        lines.append(f"{100 * cost.refused:.0f} % of them would be refused, one because: {cost.reason}")
+    if epochs is not None:
+        mean = sum(cost.gflops) / len(cost.gflops)
+        work = mean * (_TRAINING_PASSES * n_train + n_validation)
+        seconds = work / (_REACHED * core_gflops() * config.resources.cpus)
+        workers = 1 if config.engine == "inline" else config.workers or max(1, len(os.sched_getaffinity(0)) // config.resources.cpus)
+        lines.append(
+            f"time, roughly (a factor of 2 either way): {duration(seconds)} an epoch, "
+            f"{duration(epochs * seconds / workers)} in all on {workers} worker{'s' if workers > 1 else ''}"
+        )
+    return lines
+
+
+def core_gflops() -> float:
+    """10^9 floating point operations a second of one core here, by the best of a few matrix products."""
+    import numpy as np
+
+    n = 512
+    a = np.ones((n, n), dtype=np.float32)
+    best = float("inf")
+    for _ in range(8):
+        started = time.process_time()  # all threads' time together, so that the library's threads do not flatter one core
+        a @ a
+        best = min(best, time.process_time() - started)
+    return 2 * n**3 / best / 1e9

@@ -1,0 +1,301 @@
+"""``python -m search.run --space FILE``: start a study, or go on with it.
+
+A composition root: the one place of this package that knows both the engine and the task (genre_models).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from rich.console import Console
+
+from genre_models.errors import GenreModelsError
+from genre_models.families import FAMILIES
+from genre_models.settings import DataSettings, FeatureSettings
+from search.config import load_space
+from search.errors import SearchError
+
+if TYPE_CHECKING:
+    from genre_models.prepare import TaskData
+    from search.config import SearchConfig
+    from search.driver import Finished
+    from search.progress import Stages
+
+EPILOG = """examples:
+  python -m search.run --space spaces/cnn.yaml                       the demo corpus, or go on with that study
+  python -m search.run --space spaces/cnn.yaml --data gtzan:~/gtzan  your GTZAN; the study is named cnn-gtzan
+  python -m search.run --space spaces/cnn.yaml --data ~/music --minutes 60
+  python -m search.run --space spaces/cnn.yaml --dry-run             what would be searched, and how long it may take
+  python -m search.run --describe cnn                                every parameter of a family
+
+Run the same command again to go on with a study: after it was stopped, killed, or to give it a larger budget.
+Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db
+When it is done:  python scripts/final_eval.py --study best
+exit codes: 0 done; 2 bad input; 130 stopped by the user"""
+
+#: Metrics that objectives report, and which way is better.
+METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
+#: Sections of a space file that are the task's.
+SECTIONS = {"data": DataSettings, "features": FeatureSettings}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m search.run",
+        description="Search a space of models on a folder of music. Trials train on one part of the tracks and are compared on another; "
+        "the held-out tracks are not touched.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--space", type=Path, metavar="FILE", help="the space file (YAML): what is searched, on which data, for how long")
+    p.add_argument("--data", metavar="SOURCE", help="instead of the file's: demo, a folder of class folders, or gtzan:FOLDER")
+    p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
+    p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
+    p.add_argument("--engine", choices=("ray", "inline"), help="ray: parallel workers; inline: this process alone")
+    p.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: what the machine offers)")
+    p.add_argument("--address", metavar="HOST:PORT", help="of an existing Ray cluster (default: Ray on this machine, for this search)")
+    p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
+    p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
+    p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
+    p.add_argument("--dry-run", action="store_true", help="show the space, the rungs, the epochs and an estimate of time; train nothing")
+    p.add_argument("--describe", metavar="FAMILY", help=f"show a family's parameters and leave ({', '.join(FAMILIES)})")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = parser().parse_args(arguments)
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    try:
+        if options.describe is not None:
+            return _describe(options.describe, console)
+        if options.space is None:
+            raise SearchError("--space FILE is missing: which space is to be searched? Try --space spaces/cnn.yaml")
+        config = load_space(options.space, FAMILIES, SECTIONS, overrides(options), metrics=METRICS)
+        if options.dry_run:
+            return _dry_run(config, _studies_dir(options), console)
+        return _search(config, _studies_dir(options), options.address, console)
+    except (SearchError, GenreModelsError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        return error.exit_code
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
+        return 130
+
+
+def overrides(options: argparse.Namespace) -> dict[str, object]:
+    """The command line's values, laid over the file."""
+    given = {
+        "data.source": options.data,
+        "study": options.study,
+        "engine": options.engine,
+        "workers": options.workers,
+        "budget.trials": options.trials,
+        "budget.minutes": options.minutes,
+        "seed": options.seed,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    if options.data not in (None, "demo") and options.study is None:
+        # So that the first corpus of the user's own does not collide with the demo's study.
+        folder = Path(options.data.partition(":")[2] or options.data).expanduser().resolve()
+        given["study"] = f"{options.space.stem}-{_as_name(folder.name)}"
+    return given
+
+
+def _as_name(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)
+
+
+def _studies_dir(options: argparse.Namespace) -> Path:
+    return options.studies_dir.expanduser().resolve()
+
+
+def _describe(name: str, console: Console) -> int:
+    from search.describe import describe_family
+
+    if name not in FAMILIES:
+        raise SearchError(f"--describe {name}: no such family; there are: {', '.join(FAMILIES)}")
+    console.print(describe_family(FAMILIES[name]))
+    return 0
+
+
+def _search(config: SearchConfig, studies_dir: Path, address: str | None, console: Console) -> int:
+    """Everything from an empty folder to the leaderboard."""
+    from genre_models.objective import resolve_precision, screen
+    from search.driver import drive
+    from search.lease import hold_lease
+    from search.progress import Stages, watch_study
+    from search.study import require_match
+    from search.worker import Workplace
+
+    with hold_lease(studies_dir, config.study):
+        folder = studies_dir / config.study
+        precision = resolve_precision(config.precision)
+        with Stages(console) as stages:
+            data = _open(config, studies_dir, stages)
+            tell_corpus(data, console)
+            fingerprint = fingerprint_of(config, data, precision)
+            require_match(studies_dir, config.study, fingerprint)
+            task = _task(config, data, console, stages)
+        write_run(folder, config, data, task, precision)
+        finished = drive(
+            config,
+            studies_dir=studies_dir,
+            place=Workplace(FACTORY, task, str(folder / "trials"), config.resources.cpus),
+            fingerprint=fingerprint,
+            sections={family: {"features": data.features[family]} for family in config.families},
+            precision=precision,
+            screen=lambda spec: screen(spec, task),
+            watching=lambda owner: watch_study(console, owner, config.budget),
+            address=address,
+        )
+        return tell_results(folder, config, finished, data.corpus.demo, console)
+
+
+def _open(config: SearchConfig, studies_dir: Path, progress: Stages) -> TaskData:
+    from genre_models.prepare import open_task
+
+    features = {family: sections["features"] for family, sections in config.family_sections.items()}
+    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress)
+
+
+def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages) -> dict[str, Any]:
+    """Compute the features that are missing, and describe the development tracks to the workers."""
+    started = time.monotonic()
+    decoded, cached, failed = data.prepare_features(progress=progress)
+    told = f"features: {decoded} files decoded, {cached} taken from the cache, {time.monotonic() - started:.1f} s"
+    console.print(told, markup=False, highlight=False)
+    for track, reason in failed.items():
+        console.print(f"left out: {track}: {reason}", markup=False, highlight=False)
+    task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)})
+    task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
+    return task
+
+
+def memory_mib(config: SearchConfig) -> float:
+    """Memory a trial may use, in MiB: the file's, or a worker's share of what the machine has free."""
+    if config.resources.memory_gib is not None:
+        return 1024 * config.resources.memory_gib
+    workers = config.workers or max(1, len(os.sched_getaffinity(0)) // config.resources.cpus)
+    return 0.8 * psutil.virtual_memory().available / 2**20 / (1 if config.engine == "inline" else workers)
+
+
+def fingerprint_of(config: SearchConfig, data: TaskData, precision: str) -> dict[str, Any]:
+    """What a resumed study must match: the file's part with everything resolved, and the tracks by content, wherever they lie."""
+    parts = config.fingerprint_parts()
+    parts.pop("features")
+    parts["data"] = data.fingerprint()
+    parts["precision"] = precision
+    for family, settings in data.features.items():
+        parts["families"][family]["features"] = settings
+    return parts
+
+
+def tell_corpus(data: TaskData, console: Console) -> None:
+    """Say what was found, what was left out and why, and how it was dealt."""
+    corpus, split = data.corpus, data.split
+    unreadable = [row for row in data.scan.rows if not row.readable]
+    demo = " (demo: music made by this program, its scores say nothing about real music)" if corpus.demo else ""
+    lines = [f"corpus: {corpus.name}{demo}: {len(data.scan.rows) - len(unreadable)} readable {corpus.kind} tracks, {len(split.labels)} classes"]
+    lines += [*corpus.notes, *split.notes]
+    if unreadable:
+        lines.append(f"{len(unreadable)} files can't be decoded and are left out:")
+        lines += [f"  {row.path}: {row.reason}" for row in unreadable[:10]]
+        lines += [f"  … and {len(unreadable) - 10} more"] if len(unreadable) > 10 else []
+    held_out = f"{len(split.test)} held out (sealed, split {split.split_id})" if split.test else "none held out (the lists name no test tracks)"
+    lines.append(f"split: {len(split.train)} train, {len(split.validation)} validation, {held_out}")
+    console.print("\n".join(lines), markup=False, highlight=False)
+
+
+def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str, Any], precision: str) -> None:
+    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split."""
+    run = {
+        "schema": 1,
+        "study": config.study,
+        "metric": config.objective.metric,
+        "data": config.sections["data"].model_dump(mode="json"),
+        "source": str(data.corpus.source),
+        "features": data.features,
+        "seed": config.seed,
+        "kind": data.corpus.kind,
+        "demo": data.corpus.demo,
+        "labels": list(data.split.labels),
+        "corpus_fingerprint": data.scan.fingerprint,
+        "split_id": data.split.split_id,
+        "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
+        "limits": task["limits"],
+        "precision": precision,
+        "versions": {name: version(name) for name in ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")},
+        "python": platform.python_version(),
+        "machine": {"platform": platform.platform(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
+    }
+    for name, text in (("space.yaml", config.source_text), ("run.json", json.dumps(run, indent=1) + "\n")):
+        temporary = folder / f".{name}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)
+
+
+def tell_results(folder: Path, config: SearchConfig, finished: Finished, demo: bool, console: Console) -> int:
+    """The leaderboard, where things are, and what to do next; returns the exit code."""
+    from search.leaderboard import leaderboard_table, write_leaderboard
+
+    maximize = config.objective.direction == "maximize"
+    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric)
+    if finished.stop_reason:
+        console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
+    if any(t.is_full for t in finished.trials):
+        title = f"study {config.study}{' (demo corpus)' if demo else ''}: trials with the full budget"
+        console.print(leaderboard_table(finished.trials, maximize, config.objective.metric, title=title))
+    else:
+        console.print("no trial has had the full budget yet; run the same command again to go on", markup=False)
+    shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+    studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
+    console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
+    console.print(f"dashboard:   optuna-dashboard sqlite:///{shown}/study.db", markup=False, highlight=False)
+    console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
+    if finished.failing:
+        return SearchError.exit_code
+    return 130 if finished.interrupted else 0
+
+
+def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
+    """Show what would be searched. A corpus that is there gives an estimate of time; one that is not is no error."""
+    from genre_models.errors import CorpusError
+    from genre_models.features import feature_shape
+    from genre_models.objective import screen
+    from search.describe import describe_space
+    from search.estimate import plan_text, typical_cost
+    from search.progress import Stages
+
+    console.print(describe_space(config))
+    try:
+        with Stages(console) as stages:
+            data = _open(config, studies_dir, stages)
+    except CorpusError as error:
+        console.print(plan_text(config))
+        console.print(f"no estimate of time, the corpus can't be read: {error}", markup=False, highlight=False)
+        return 0
+    tell_corpus(data, console)
+    task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)})
+    for family, settings in data.features.items():
+        shape = " × ".join(map(str, feature_shape(data.corpus.kind, settings)))
+        console.print(f"{family}: an item is {shape} (height, width, channels)", markup=False, highlight=False)
+    features = {family: {"features": settings} for family, settings in data.features.items()}
+    costs = typical_cost(config, features, lambda spec: screen(spec, task))
+    console.print(plan_text(config, costs, len(data.split.train), len(data.split.validation)), markup=False, highlight=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from genre_models import audio, parallel
+from genre_models.corpus import open_corpus
+from genre_models.features import image
+from genre_models.scan import look_at, scan_corpus
+
+
+@pytest.fixture
+def spoilt(images: Path, write_image: Callable[..., Path]) -> Path:
+    """A corpus of images with one of each kind of broken file."""
+    folder = images / "dark"
+    whole = (folder / "0.png").read_bytes()
+    (folder / "empty.png").touch()
+    (folder / "half.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("not a picture")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    os.mkfifo(folder / "pipe.png")
+    shutil.copy(folder / "0.png", folder / "copy.png")
+    return images
+
+
+def test_broken_files_are_rows_with_a_reason(spoilt: Path, tmp_path: Path) -> None:
+    seen = []
+    scan = scan_corpus(open_corpus(str(spoilt)), tmp_path / "cache", 2, lambda *state: seen.append(state))
+    reasons = {row.id: row.reason for row in scan.rows if not row.readable}
+    assert set(reasons) == {f"dark/{name}" for name in ("empty", "half", "text", "gone", "pipe")}
+    assert "0 bytes" in reasons["dark/empty"]
+    assert "truncated" in reasons["dark/half"]
+    assert "PNG or JPEG" in reasons["dark/text"]
+    assert "No such file" in reasons["dark/gone"]
+    assert "not a regular file" in reasons["dark/pipe"]
+    assert seen[-1] == (16, 16, "scan")
+    rows = {row.id: row for row in scan.rows}
+    assert (rows["dark/0"].width, rows["dark/0"].height, rows["dark/0"].duration_seconds) == (24, 24, None)
+    assert rows["dark/0"].duplicate_group == rows["dark/copy"].duplicate_group is not None
+    assert rows["dark/1"].duplicate_group is None
+
+
+def test_second_scan_decodes_nothing_and_a_changed_file_is_seen(images: Path, tmp_path: Path, write_image: Callable[..., Path]) -> None:
+    first = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 2)
+    second = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 2)
+    assert (first.decoded, first.cached, second.decoded, second.cached) == (10, 0, 0, 10)
+    assert second.rows == first.rows
+    write_image(images / "dark" / "0.png", value=99)
+    third = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 2)
+    assert third.decoded == 1
+    assert third.fingerprint != first.fingerprint == second.fingerprint
+
+
+def test_a_broken_cache_is_only_slower(images: Path, tmp_path: Path) -> None:
+    first = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 2)
+    (store,) = (tmp_path / "cache" / "scans").iterdir()
+    store.write_text('{"path": 3\nnot json\n[]\n')
+    assert scan_corpus(open_corpus(str(images)), tmp_path / "cache", 2).rows == first.rows
+
+
+def test_audio_facts(tmp_path: Path, write_tone: Callable[..., Path]) -> None:
+    path = write_tone(tmp_path / "a.wav", seconds=0.5, sr=44_100, channels=2, gain=0.5)
+    facts = look_at(str(path), "audio")
+    assert (facts["duration_seconds"], facts["sr"], facts["channels"]) == (0.5, 44_100, 2)
+    assert facts["loudness_db"] == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.05)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(100), 22_050)
+    assert look_at(str(tmp_path / "silence.wav"), "audio")["loudness_db"] == -120
+
+
+def test_audio_that_cannot_be_decoded(tmp_path: Path, write_tone: Callable[..., Path]) -> None:
+    whole = write_tone(tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "text.wav").write_text("these are words " * 20)
+    (tmp_path / "header.wav").write_bytes(whole[:20])
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 22_050)
+    soundfile.write(tmp_path / "nan.wav", np.full(100, np.nan), 22_050, subtype="FLOAT")
+    for name, reason in [("text", "Format not recognised"), ("header", "decoded"), ("none", "no samples"), ("nan", "not finite")]:
+        facts = look_at(str(tmp_path / f"{name}.wav"), "audio")
+        assert reason in facts["reason"]
+        assert str(tmp_path) not in facts["reason"]
+        assert "content" in facts
+
+
+def test_what_a_file_declares_is_bounded(
+    tmp_path: Path, write_tone: Callable[..., Path], write_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "MAX_SECONDS", 0.5)
+    assert "at most" in look_at(str(write_tone(tmp_path / "long.wav")), "audio")["reason"]
+    monkeypatch.setattr(image, "MAX_PIXELS", 100)
+    assert "declares more than" in look_at(str(write_image(tmp_path / "large.png", size=(12, 12))), "image")["reason"]
+
+
+def test_a_decoder_that_kills_its_process_does_not_kill_the_run(tmp_path: Path) -> None:
+    jobs = [(str(tmp_path / str(i)), i) for i in range(8)]
+    results = dict(parallel.run_jobs(die_on_three, jobs, 2))
+    assert isinstance(results[3], parallel.Lost)
+    assert "died" in results[3].reason
+    assert isinstance(results[5], parallel.Lost)
+    assert "ZeroDivisionError" in results[5].reason
+    assert [results[i] for i in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
+
+
+def die_on_three(_path: str, number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return number if number != 5 else 1 // 0
+
+
+def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, sys, time
+        from genre_models.parallel import run_jobs
+        def work(folder, number):
+            open(f"{folder}/{os.getpid()}", "w").close()
+            time.sleep(60)
+        if __name__ == "__main__":
+            list(run_jobs(work, [(sys.argv[1], i) for i in range(4)], 2))
+        """)
+    )
+    (tmp_path / "pids").mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    driver = subprocess.Popen([sys.executable, str(script), str(tmp_path / "pids")], env=environment)
+    wait_for(lambda: len(list((tmp_path / "pids").iterdir())) == 2)
+    driver.kill()
+    driver.wait()
+    pids = [int(path.name) for path in (tmp_path / "pids").iterdir()]
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_ctrl_c_ends_the_workers_quietly(tmp_path: Path, images: Path) -> None:
+    script = tmp_path / "driver.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys, time
+        from genre_models.parallel import run_jobs
+        if __name__ == "__main__":
+            try:
+                for _ in run_jobs(time.sleep, [(0,)] + [(60,)] * 4, 2):
+                    print("ready", flush=True)
+            except KeyboardInterrupt:
+                sys.exit(130)
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    driver = subprocess.Popen(
+        [sys.executable, str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "ready\n"
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the driver and its workers
+    _, errors = driver.communicate(timeout=20)
+    assert (driver.returncode, errors) == (130, "")
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_real_formats_are_read(real_data: Path) -> None:
+    mp3 = look_at(str(real_data / "formats" / "fma_000002.mp3"), "audio")
+    assert (mp3["sr"], mp3["channels"]) == (44_100, 2)
+    assert mp3["duration_seconds"] == pytest.approx(30, abs=0.1)
+    for path in (real_data / "formats").glob("*.ogg"):
+        assert look_at(str(path), "audio")["duration_seconds"] > 4
+    assert look_at(str(real_data / "formats" / "rgba" / "rock.00000.png"), "image")["channels"] == 4

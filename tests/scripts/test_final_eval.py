@@ -1,0 +1,227 @@
+"""The command that takes the look: what it prints and writes, what it refuses, and that no kill makes two looks of one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from genre_models.seal import Seal
+from scripts import final_eval
+from tests import fake_family, tiny_study
+from tests.scripts import killed_look
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A finished study and its corpus, made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("made")
+    corpus = tiny_study.make_corpus(folder / "corpus")
+    tiny_study.make_study(folder / "studies", "one", corpus)
+    return folder
+
+
+@pytest.fixture
+def studies(made, tmp_path, monkeypatch):
+    fake_family.install(monkeypatch)
+    shutil.copytree(made / "studies", tmp_path / "studies")
+    return tmp_path / "studies"
+
+
+def command(studies, *more):
+    return final_eval.main(["--studies-dir", str(studies), *more])
+
+
+def seal_of(studies, name="one"):
+    return Seal(studies / ".seals", json.loads((studies / name / "run.json").read_text())["split_id"])
+
+
+def scores(studies):
+    """What must be the same however often the look was interrupted."""
+    metrics = json.loads((studies / "one" / "final" / "metrics.json").read_text())
+    for key in ("train_seconds", "peak_ram_evaluation_mib"):
+        metrics.pop(key)
+    return metrics, (studies / "one" / "final" / "predictions.csv").read_text()
+
+
+def test_the_verdict_is_told_and_written(studies, capsys):
+    assert command(studies, "--study", "one") == 0
+    told = capsys.readouterr().out
+    assert "winner: trial 1, fake, validation accuracy 0.700 at epoch 2" in told
+    assert "epoch 2/2" in told
+    assert "validation said 0.700" in told
+    for label in tiny_study.LABELS:
+        assert f"\n{label} " in told
+    metrics, predictions = scores(studies)
+    assert (metrics["trial"], metrics["look"], metrics["n_tracks"]) == (1, 1, 6)
+    assert len(predictions.splitlines()) == 7
+
+
+def test_a_second_call_shows_the_same_and_evaluates_nothing(studies, capsys, monkeypatch):
+    assert command(studies) == 0
+    first, seal = capsys.readouterr().out, seal_of(studies).path.read_bytes()
+    monkeypatch.setattr(final_eval, "take", lambda *given: pytest.fail("nothing may be evaluated"))
+    shutil.rmtree(studies / ".cache")
+    assert command(studies) == 0
+    again = capsys.readouterr().out
+    assert "nothing is evaluated" in again
+    assert again.partition("\nlook 1")[2] == first.partition("\nlook 1")[2]
+    assert seal_of(studies).path.read_bytes() == seal
+
+
+def test_the_receipt_outlives_the_files(studies, capsys):
+    command(studies)
+    shutil.rmtree(studies / "one" / "final")
+    capsys.readouterr()
+    assert command(studies) == 0
+    told = capsys.readouterr().out
+    assert "accuracy 0." in told
+    assert "holds no metrics.json any more" in told
+
+
+def test_another_study_on_the_same_split_is_sealed(studies, made, capsys):
+    tiny_study.make_study(studies, "two", made / "corpus", values=(0.9,))
+    assert command(studies, "--study", "one") == 0
+    capsys.readouterr()
+    assert command(studies, "--study", "two") == 3
+    said = capsys.readouterr().err
+    assert "study one, trial 1" in said
+    assert "--again REASON" in said
+    assert "Traceback" not in said
+    assert command(studies, "--study", "two", "--again", "to see") == 0
+    assert "looked again because: to see" in capsys.readouterr().out
+    assert json.loads((studies / "two" / "final" / "look-2" / "metrics.json").read_text())["reason"] == "to see"
+    assert command(studies, "--study", "two", "--again", "to see") == 0
+    assert "nothing is evaluated" in capsys.readouterr().out
+    assert [look.number for look in seal_of(studies).looks()] == [1, 2]
+
+
+def test_best_is_the_study_with_the_best_winner(studies, made, capsys):
+    tiny_study.make_study(studies, "two", made / "corpus", values=(0.5, 0.8))
+    tiny_study.make_study(studies, "unfinished", made / "corpus", values=())
+    assert final_eval.choose_study(studies, "best", final_eval.Console()) == "two"
+    told = capsys.readouterr().out
+    assert "best of 2 studies: two" in told
+    assert "passed over: study 'unfinished'" in told
+
+
+def test_best_refuses_to_compare_what_can_not_be_compared(studies, made, capsys):
+    tiny_study.make_study(studies, "two", made / "corpus", split_seed=1)
+    assert command(studies, "--study", "best") == 2
+    said = capsys.readouterr().err
+    assert "--study one:" in said
+    assert "--study two:" in said
+
+
+def test_shared_held_out_tracks_are_reported(studies, made, capsys):
+    tiny_study.make_study(studies, "two", made / "corpus", split_seed=3, test_fraction=0.5)
+    assert command(studies, "--study", "one") == 0
+    assert command(studies, "--study", "two") == 0
+    assert f"held-out tracks were looked at before, in split {seal_of(studies).split_id}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["--study", "none"], "no study 'none'"), (["--again", " "], "--again needs a reason"), (["--data", "/nowhere"], "/nowhere: no such folder")],
+)
+def test_bad_input_is_one_line_and_exit_2(studies, capsys, arguments, says):
+    assert command(studies, *arguments) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path, capsys):
+    assert command(tmp_path) == 2
+    assert "python -m search.run" in capsys.readouterr().err
+
+
+def test_nothing_held_out_is_nothing_to_evaluate(studies, capsys):
+    run = json.loads((studies / "one" / "run.json").read_text())
+    (studies / "one" / "run.json").write_text(json.dumps(run | {"split_id": None}))
+    assert command(studies) == 2
+    assert "nothing is held out" in capsys.readouterr().err
+
+
+def test_a_search_that_runs_keeps_the_study(studies, capsys):
+    from search.study import hold_lease
+
+    with hold_lease(studies, "one"):
+        assert command(studies) == 2
+    assert "another process" in capsys.readouterr().err
+    assert not seal_of(studies).path.exists()
+
+
+def test_a_moved_corpus_is_found_and_a_changed_one_refused(studies, made, tmp_path, capsys):
+    moved = shutil.copytree(made / "corpus", tmp_path / "elsewhere")
+    (moved / "pop" / "pop.00001.png").unlink()
+    assert command(studies, "--data", str(moved)) == 2
+    assert "not the corpus that study 'one' was made on. There: 29 readable tracks" in capsys.readouterr().err
+    shutil.copy(made / "corpus" / "pop" / "pop.00001.png", moved / "pop")
+    assert command(studies, "--data", str(moved)) == 0
+
+
+def test_demo_is_said_wherever_a_number_is(studies, capsys, monkeypatch):
+    from genre_models import prepare
+
+    original = prepare.TaskData.task
+    monkeypatch.setattr(prepare.TaskData, "task", lambda self, *given: original(self, *given) | {"demo": True})
+    command(studies)
+    folder = studies / "one" / "final"
+    assert "(demo: synthesised music)" in capsys.readouterr().out
+    assert json.loads((folder / "metrics.json").read_text())["demo"] is True
+    assert "**demo**" in (folder / "card.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(made, tmp_path_factory):
+    """The scores of a look that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(made / "studies", folder / "studies")
+    code, told = killed_look.run(["--studies-dir", str(folder / "studies")], folder)
+    assert code == 0, told
+    return scores(folder / "studies")
+
+
+@pytest.mark.parametrize("point", killed_look.POINTS)
+def test_a_killed_look_is_completed_as_the_same_look(point, studies, undisturbed, tmp_path):
+    arguments = ["--studies-dir", str(studies)]
+    code, told = killed_look.run(arguments, tmp_path, kill_at=point)
+    assert code == -signal.SIGKILL, told
+    before = seal_of(studies).looks()
+    opened = point not in ("before retrain", "in retrain", "before opened", "opened is torn")
+    assert len(before) == opened
+    code, told = killed_look.run(arguments, tmp_path)
+    assert code == 0, told
+    (look,) = seal_of(studies).looks()
+    assert look.number == 1
+    assert look.closed is not None
+    if opened:
+        assert look.opened == before[0].opened
+        assert ("nothing is evaluated" if point == "after closed" else "completing look 1") in told
+    assert scores(studies) == undisturbed
+    assert [path.name for path in (studies / "one" / "final").glob(".*")] in ([], [f".{point[3:].replace('.', '.partial.')}"])
+
+
+def test_a_killed_further_look_is_completed_too(studies, made, tmp_path):
+    tiny_study.make_study(studies, "two", made / "corpus", values=(0.9,))
+    assert killed_look.run(["--studies-dir", str(studies), "--study", "one"], tmp_path)[0] == 0
+    arguments = ["--studies-dir", str(studies), "--study", "two", "--again", "why not"]
+    assert killed_look.run(arguments, tmp_path, kill_at="after evaluate")[0] == -signal.SIGKILL
+    code, told = killed_look.run(arguments, tmp_path)
+    assert (code, "completing look 2" in told) == (0, True), told
+    assert [(look.number, look.closed is not None) for look in seal_of(studies).looks()] == [(1, True), (2, True)]
+
+
+def test_it_runs_from_the_root_of_a_checkout():
+    done = subprocess.run([sys.executable, "scripts/final_eval.py", "--help"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "receipt" in done.stdout

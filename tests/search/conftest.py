@@ -1,0 +1,125 @@
+"""Starting, watching and killing real drivers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from search.study import StudyView, read_study
+from tests.search.scripted_driver import space_text
+
+ROOT = Path(__file__).parents[2]
+
+
+class Driver:
+    """A driver process of its own, in a process group of its own."""
+
+    def __init__(self, studies: Path, space: Path, task: dict[str, Any]) -> None:
+        self.log = studies / f"driver-{time.monotonic_ns()}.txt"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.search.scripted_driver", str(studies), str(space), json.dumps(task)],
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._family: dict[int, psutil.Process] = {}
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def family(self) -> list[psutil.Process]:
+        """The driver and all processes it has ever been seen to have below it."""
+        try:
+            parent = psutil.Process(self.process.pid)
+            for process in (parent, *parent.children(recursive=True)):
+                self._family[process.pid] = process
+        except psutil.NoSuchProcess:
+            pass
+        return list(self._family.values())
+
+    def wait(self, seconds: float = 60) -> int:
+        """Its exit code."""
+        return self.process.wait(seconds)
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        self.family()
+        os.kill(self.process.pid, number)
+
+    def assert_nothing_left(self, seconds: float = 20, agents: bool = False) -> None:
+        """Every process it had below it ends; Ray's two agents, which outlive a killed head by a minute, only if asked for."""
+        until(lambda: not [p for p in self._family.values() if _lives(p) and (agents or "Agent" not in " ".join(_words(p)))], seconds)
+
+    def clean_up(self) -> None:
+        for process in self.family():
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                pass
+        self.process.wait(10)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def until(holds: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait for `holds()` to be true; returns what it returned."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := holds():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"did not come true in {seconds} s: {holds}")
+
+
+class Studies:
+    """A studies folder, and drivers on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.drivers: list[Driver] = []
+
+    def start(self, task: dict[str, Any] | None = None, **changes: Any) -> Driver:
+        space = self.folder / f"space-{len(self.drivers)}.yaml"
+        space.write_text(space_text(**changes))
+        self.drivers.append(Driver(self.folder, space, task or {}))
+        return self.drivers[-1]
+
+    def read(self, name: str = "s") -> StudyView:
+        return read_study(self.folder, name)
+
+    def epochs_logged(self, log: Path) -> list[tuple[int, int, int]]:
+        """(pid, seed, epoch) of each epoch that was run."""
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [tuple(map(int, line.split())) for line in lines]
+
+
+@pytest.fixture
+def studies(tmp_path: Path) -> Iterator[Studies]:
+    folder = Studies(tmp_path)
+    yield folder
+    for driver in folder.drivers:
+        driver.clean_up()

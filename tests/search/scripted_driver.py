@@ -1,0 +1,100 @@
+"""A real driver over the scripted objective: ``python -m tests.search.scripted_driver STUDIES_DIR SPACE_FILE TASK_JSON``.
+
+Tests start it as a process of its own and send it real signals. Exit codes as of search.run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search.config import SearchConfig, load_space
+from search.driver import Finished, drive
+from search.errors import SearchError
+from search.lease import hold_lease
+from search.progress import watch_study
+from search.worker import Workplace
+
+
+@dataclass(frozen=True)
+class Declared:
+    """As genre_models declares parameters; the engine reads attributes only."""
+
+    name: str
+    kind: str
+    default: Any
+    meaning: str = "scripted"
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] = ()
+    log: bool = False
+    when: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Likewise."""
+
+    name: str
+    parameters: tuple[Declared, ...]
+    meaning: str = "scripted"
+    module: str = "tests.search.scripted"
+
+
+QUALITY = Declared("quality", "float", 0.5, low=0.0, high=1.0)
+WIDTH = Declared("width", "int", 3, low=1, high=9)
+PATIENCE = Declared("patience", "int", 0, low=0, high=9)
+FAMILIES = {name: Family(name, (QUALITY, WIDTH, PATIENCE)) for name in ("fast", "slow")}
+
+SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, trials: {trials}, minutes: {minutes}}}\nengine: {engine}\nworkers: {workers}\n"
+SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n  slow: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
+
+
+def space_text(**changes: Any) -> str:
+    """A space file for the scripted objective."""
+    values = {"study": "s", "epochs": 9, "trials": 12, "minutes": "null", "engine": "ray", "workers": 2, "scheduler": "asha", "sampler": "random"}
+    return SPACE.format(**values | changes)
+
+
+def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: Console | None = None) -> Finished:
+    """Drive the study of `config`."""
+
+    def screen(spec: dict[str, Any]) -> dict[str, Any]:
+        if spec["params"]["width"] > task.get("widest", 9):
+            error = ValueError(f"width {spec['params']['width']} is too wide")
+            error.reason_code = "refused"
+            raise error
+        return {}
+
+    console = console or Console(force_terminal=False, width=200)
+    with hold_lease(studies_dir, config.study):
+        return drive(
+            config,
+            studies_dir=studies_dir,
+            place=Workplace("tests.search.scripted:build", task, str(studies_dir / config.study / "trials")),
+            fingerprint=config.fingerprint_parts(),
+            sections={name: {} for name in config.families},
+            precision="float32",
+            screen=screen,
+            watching=lambda owner: watch_study(console, owner, config.budget),
+        )
+
+
+def main() -> int:
+    studies_dir, space, task = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    try:
+        finished = run(studies_dir, load_space(space, FAMILIES, {}), task)
+    except SearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"finished: {finished.stop_reason}")
+    return 130 if finished.interrupted else 2 if finished.failing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
