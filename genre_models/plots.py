@@ -81,9 +81,11 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
         _line(axes, search, f"val_{name}", VALIDATION, "-", "search, validation")
         _line(axes, retrain, name, RETRAIN, (0, (4, 1.5)), "retrain, all development tracks")
         axes.axvline(metrics["epochs"], color=BEST, linewidth=1, zorder=0)
-        axes.annotate("best epoch", (metrics["epochs"], 1.0), (3, -10), xycoords=("data", "axes fraction"), textcoords="offset points", color=FAINT, fontsize=8)
+        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        axes.annotate("best epoch", (metrics["epochs"], 1.0), (3, -10), **where, color=FAINT, fontsize=8)
         axes.set_xlabel("epoch", color=FAINT)
         axes.set_ylabel(label, color=FAINT)
+        axes.set_xlim(0.5, max(len(search), len(retrain)) + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y", color="#e4e7eb")
         axes.spines[["top", "right"]].set_visible(False)
@@ -104,9 +106,9 @@ def _line(axes: Axes, history: Sequence[dict], key: str, colour: str, style: obj
 
 
 def _mark_held_out(axes: Axes, metrics: dict) -> None:
-    low, high = metrics["accuracy_ci95"]
-    score = metrics["accuracy"]
-    axes.errorbar([metrics["epochs"]], [score], [[score - low], [high - score]], fmt="D", color=INK, capsize=4, markersize=5, label="held-out, 95 % interval")
+    (low, high), score = metrics["accuracy_ci95"], metrics["accuracy"]
+    look = {"fmt": "D", "color": INK, "capsize": 4, "markersize": 5, "label": "held-out, 95 % interval"}
+    axes.errorbar([metrics["epochs"]], [score], [[score - low], [high - score]], **look)
 
 
 def _figure(width: float, height: float) -> Figure:

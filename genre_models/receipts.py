@@ -62,6 +62,7 @@ class Receipts:
     def locked(self) -> Iterator[tuple[list[dict], Callable[[dict], dict]]]:
         """All events and a function that appends one and returns it as written; no other process gets between the two."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        fsync_path(self.path.parent.parent)
         with self.path.open("a+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.seek(0)

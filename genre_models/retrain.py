@@ -86,7 +86,7 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         seed=spec["seed"],
         report=report,
         precision=spec["precision"],
-        learning_rates=list(winner.learning_rates),
+        learning_rates=list(winner.learning_rates) or None,
     )
     partial = folder.with_name(f".{folder.name}.partial")
     for leftover in (partial, folder):

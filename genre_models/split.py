@@ -151,11 +151,11 @@ def _note_copies(groups: Sequence[Group]) -> list[str]:
     sets = [rows for rows in copies.values() if len(rows) > 1]
     if not sets:
         return []
-    notes = [f"{len(sets)} sets of byte-identical files ({sum(map(len, sets))} tracks), each kept on one side of the split"]
+    notes = [f"sets of byte-identical files: {len(sets)} ({sum(map(len, sets))} tracks), each kept on one side of the split"]
     across = [rows for rows in sets if len({row.label for row in rows}) > 1]
     if across:
         shown = "; ".join(" = ".join(row.id for row in rows) for rows in across[:3])
         notes.append(
-            f"{len(across)} of them lie under different classes, so one label of each is wrong: {shown}{'; …' if len(across) > 3 else ''}"
+            f"of these with different classes, so that a label must be wrong: {len(across)}: {shown}{'; …' if len(across) > 3 else ''}"
         )
     return notes

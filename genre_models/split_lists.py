@@ -62,7 +62,7 @@ def read_parts(lists: SplitLists, rows: Sequence[ScanRow]) -> tuple[Parts, list[
         parts[part] = found
     unlisted = sum(row.readable and row.id not in on_list for row in rows)
     if unlisted:
-        notes.append(f"{unlisted} readable tracks are on no list and are not used")
+        notes.append(f"readable tracks that are on no list and not used: {unlisted}")
     return parts, notes
 
 
@@ -74,7 +74,7 @@ def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
         return []
     example = " and ".join(f"{row.id} ({part_of[row.id]})" for row in torn[0] if row.id in part_of)
     return [
-        f"WARNING: {len(torn)} sets of tracks that belong together (byte-identical, or one user group) are spread over the lists, "
+        f"WARNING: sets of tracks that belong together (byte-identical, or one user group) but are spread over the lists: {len(torn)}, "
         f"so scores may be too good; the lists are run as given: {example}"
     ]
 

@@ -71,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SearchError, GenreModelsError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return error.exit_code
+    except OSError as error:  # a full disk, a folder that can't be written
+        told = f"error: {error}; put that right, then run the same command again: it goes on where this one ended"
+        Console(stderr=True, soft_wrap=True).print(told, markup=False, highlight=False)
+        return SearchError.exit_code
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
         return 130
@@ -117,11 +121,12 @@ def choose_study(studies_dir: Path, name: str, console: Console) -> str:
     if not found:
         raise StudyError(f"--study best: no study in {studies_dir} has a winner yet; start one with python -m search.run --space spaces/cnn.yaml")
     if len({(view.run.get("corpus_fingerprint"), view.run.get("split_id"), view.metric, view.direction) for view, _ in found}) > 1:
-        lines = [
-            f"  --study {view.name}: {view.run.get('source')}{' (demo)' if view.run.get('demo') else ''}, split {view.run.get('split_id')}, {view.metric} {value:.3f}"
+        lines = "".join(
+            f"\n  --study {view.name}: {view.run.get('source')}{' (demo)' if view.run.get('demo') else ''}, "
+            f"split {view.run.get('split_id')}, {view.metric} {value:.3f}"
             for view, value in found
-        ]
-        raise StudyError("--study best: these studies have different corpora, splits or objectives, so their scores can't be compared; name one:\n" + "\n".join(lines))
+        )
+        raise StudyError(f"--study best: these studies have different corpora, splits or objectives; their scores can't be compared. Name one:{lines}")
     sign = 1 if found[0][0].maximize else -1
     best, value = max(found, key=lambda pair: sign * pair[1])
     if len(found) > 1:
@@ -142,7 +147,8 @@ def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[Study
     view = read_study(studies_dir, name)
     trial = view.winner()
     if "split_id" not in view.run:
-        raise StudyError(f"study '{name}': {studies_dir / name / 'run.json'} is missing or incomplete; run the search command again, it writes the file")
+        path = studies_dir / name / "run.json"
+        raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
     if view.run["split_id"] is None:
         raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
     history, epochs = trial.outcome["history"], trial.outcome["best_epoch"]
@@ -211,8 +217,9 @@ def _difference(request: looks.Request, view: StudyView, data: TaskData) -> str:
     look = request.standing()[1]
     changed = sorted(track for track, content in (look.opened["tracks"] if look else {}).items() if rows.get(track) != content)
     lost = f"Held-out tracks that changed or are gone: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}. " if changed else ""
-    counts = f"There: {len(rows)} readable tracks, {len(data.scan.rows) - len(rows)} others; the study dealt {sum(view.run['tracks'].values())} tracks. "
-    return f"{lost}{counts}Put the files back as they were, or say where they are with --data SOURCE"
+    there = f"There: {len(rows)} readable tracks, {len(data.scan.rows) - len(rows)} others"
+    dealt = f"the study dealt {sum(view.run['tracks'].values())} tracks"
+    return f"{lost}{there}; {dealt}. Put the files back as they were, or say where they are with --data SOURCE"
 
 
 def tell(request: looks.Request, look: Look, view: StudyView, title: str, console: Console) -> None:

@@ -15,6 +15,9 @@ from search.domains import ChoiceDomain, Domain, Fixed, FloatDomain, IntDomain, 
 
 __all__ = ["ChoiceDomain", "FamilySpace", "Fixed", "FloatDomain", "IntDomain", "Parameter", "condition_problems", "parents_first"]
 
+#: Partial configurations told apart while counting; beyond it a space counts as infinite.
+_MOST_COUNTED = 20_000
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -133,7 +136,7 @@ class FamilySpace:
         return tuple(p.name for p, _ in self._walk(self._picker(sampled)))
 
     def size(self) -> float:
-        """Number of different configurations; infinite where an unstepped float is searched."""
+        """Number of different configurations; infinite where an unstepped float is searched, or conditions are too entangled to count."""
         return _count(self.parameters)
 
     def _picker(self, sampled: Mapping[str, Any]) -> Callable[[Parameter], Any]:
@@ -182,20 +185,30 @@ def condition_problems(parameters: Iterable[Parameter]) -> list[tuple[str, str]]
 
 def parents_first(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
     """Order by conditions: each as early as its parents allow, otherwise as given. What stands in a circle is left out."""
+    return _ordered(parameters, children_at_once=False)
+
+
+def _ordered(parameters: Iterable[Parameter], children_at_once: bool) -> tuple[Parameter, ...]:
     waiting = list(parameters)
     names = {p.name for p in waiting}
     placed: dict[str, Parameter] = {}
     while waiting:
-        ready = next((p for p in waiting if all(parent in placed or parent not in names for parent in p.when)), None)
-        if ready is None:
+        ready = [p for p in waiting if all(parent in placed or parent not in names for parent in p.when)]
+        if not ready:
             break
-        placed[ready.name] = ready
-        waiting.remove(ready)
+        chosen = next((p for p in ready if p.when), ready[0]) if children_at_once else ready[0]
+        placed[chosen.name] = chosen
+        waiting.remove(chosen)
     return tuple(placed.values())
 
 
 def _count(parameters: tuple[Parameter, ...]) -> float:
-    """Number of configurations. Branches only over the values that a later condition names; the others of a parent count together."""
+    """Number of configurations.
+
+    Branches only over the values that a later condition names, the others of a parent counting together; and what hangs on values no longer
+    needed is counted once, so children directly follow their parents.
+    """
+    parameters = _ordered(parameters, children_at_once=True)
     named: dict[str, list[Any]] = {}
     for parameter in parameters:
         for parent, wanted in parameter.when.items():
@@ -209,6 +222,8 @@ def _count(parameters: tuple[Parameter, ...]) -> float:
             return 1
         live = {name: value for name, value in values.items() if last_use[name] >= i}
         key = (i, tuple((name, repr(value)) for name, value in live.items()))
+        if key not in memo and len(memo) >= _MOST_COUNTED:
+            return math.inf
         if key not in memo:
             memo[key] = branch(i, live)
         return memo[key]

@@ -19,13 +19,14 @@ FAKE = Family("fake", "nearest centroid, for tests", (), "tests.fake_family")
 
 def install(monkeypatch=None) -> None:
     """Make the family known, and load its models in place of Keras'; with `monkeypatch`, for one test only."""
-    from genre_models import final
+    from genre_models import final, plots
 
     if monkeypatch is None:
-        FAMILIES["fake"], final.load_predictor = FAKE, load_predictor
+        FAMILIES["fake"], final.load_predictor, plots.DOTS_PER_INCH = FAKE, load_predictor, 40
     else:
         monkeypatch.setitem(FAMILIES, "fake", FAKE)
         monkeypatch.setattr(final, "load_predictor", load_predictor)
+        monkeypatch.setattr(plots, "DOTS_PER_INCH", 40)  # drawing takes longer than all the rest
 
 
 def fit(params, data, *, epochs, seed, report, resume=None, precision="float32", learning_rates=None):

@@ -40,14 +40,15 @@ def make_study(studies_dir: Path, name: str, corpus: Path, values=(0.4, 0.7, 0.6
 
     spec = spec or make_spec()
     settings = DataSettings(source=str(corpus), **data)
-    task = open_task(settings, {spec["family"]: FeatureSettings.model_validate(spec["features"])}, 0, studies_dir / ".cache")
+    task = open_task(settings, {spec["family"]: FeatureSettings.model_validate(spec["features"])}, 0, studies_dir / ".cache", workers=1)
+    task.prepare_features(workers=1)
     (studies_dir / name).mkdir(parents=True)
     owner = StudyOwner(studies_dir, name, maximize=True, fingerprint={"objective": {"metric": "val_accuracy"}})
     for number, value in enumerate(values):
         trial = owner.start(spec | {"seed": spec["seed"] + number}, {})
         history = [
-            {"epoch": epoch, "loss": 1 / epoch, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": value - 0.1 * abs(epoch - 2), "learning_rate": 1e-3 / epoch}
-            for epoch in range(1, spec["epochs"] + 1)
+            {"epoch": e, "loss": 1 / e, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": value - 0.1 * abs(e - 2), "learning_rate": 1e-3 / e}
+            for e in range(1, spec["epochs"] + 1)
         ]
         outcome = {"value": value, "best_epoch": 2, "epochs": spec["epochs"], "stopped_early": False, "history": history}
         owner.finish(trial.number, End.FULL, value=value, outcome=outcome)

@@ -93,13 +93,13 @@ class Voice:
     """
 
     def __init__(self, timbre: Timbre, rng: np.random.Generator) -> None:
-        spread = rng.normal(0.0, [0.2, 0.35, 0.35, 0.3])
+        spread = rng.normal(0.0, [0.12, 0.3, 0.3, 0.3])
         self._rolloff = max(0.7, timbre.rolloff + spread[0])
         self._odd = float(np.clip(timbre.odd + rng.normal(0.0, 0.12), 0.0, 1.0))
         self._release = timbre.release * np.exp(spread[3])
         self._detune = timbre.detune * rng.uniform(0.5, 1.6)
         self._phases = rng.uniform(0.0, 1.0, 8)
-        self._jitter = np.exp(rng.normal(0.0, 0.35, 64))
+        self._jitter = np.exp(rng.normal(0.0, 0.22, 64))
         self._bite = float(np.clip(timbre.bite + rng.normal(0.0, 0.15), 0.0, 1.0))
         self.drive = timbre.drive * rng.uniform(0.6, 1.8)
 

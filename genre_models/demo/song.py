@@ -18,7 +18,8 @@ CROSSOVER = 0.06
 ROLES = ("bass", "comp", "lead")
 """Pitched roles, in the order in which they are drawn."""
 
-_LOYALTY = 0.6
+_PATTERN_LOYALTY = 0.7
+_TIMBRE_LOYALTY = 0.45
 """Each alternative of a style is drawn this many times as often as the one before it: the first is what the style is known for."""
 
 _VELOCITY = {"X": 1.0, "x": 0.7, "o": 0.4, "?": 0.4}
@@ -123,16 +124,16 @@ def draw_song(style: Style, rng: np.random.Generator, seconds: float) -> Song:
     roles = {}
     for role in heard:
         part: Part = getattr(style, role)
-        pattern = _choose(getattr(_other(style, rng), role).patterns, rng)
-        timbre = _choose(getattr(_other(style, rng), role).timbres, rng)
+        pattern = _choose(getattr(_other(style, rng), role).patterns, _PATTERN_LOYALTY, rng)
+        timbre = _choose(getattr(_other(style, rng), role).timbres, _TIMBRE_LOYALTY, rng)
         notes = _play(pattern, part, clock, rng, key, scale, chords)
-        roles[role] = Role(timbre, part.level_db + float(rng.normal(0.0, 3.0)), notes)
+        roles[role] = Role(timbre, part.level_db + float(rng.normal(0.0, 2.0)), notes)
 
     strokes = []
     if rng.random() < style.drums_presence:
         strokes = _drum(_other(style, rng).drums, clock, rng)
     reverb = float(np.exp(rng.uniform(*np.log(style.reverb))))
-    return Song(clock.tempo_bpm, roles, strokes, float(rng.normal(-2.0, 3.0)), reverb)
+    return Song(clock.tempo_bpm, roles, strokes, style.drums_level_db + float(rng.normal(0.0, 2.0)), reverb)
 
 
 def _other(style: Style, rng: np.random.Generator) -> Style:
@@ -140,9 +141,9 @@ def _other(style: Style, rng: np.random.Generator) -> Style:
     return style if rng.random() >= CROSSOVER else STYLES[int(rng.integers(len(STYLES)))]
 
 
-def _choose(alternatives: tuple[str, ...], rng: np.random.Generator) -> str:
+def _choose(alternatives: tuple[str, ...], loyalty: float, rng: np.random.Generator) -> str:
     """Draw one alternative, earlier ones more often."""
-    weights = _LOYALTY ** np.arange(len(alternatives))
+    weights = loyalty ** np.arange(len(alternatives))
     return alternatives[int(rng.choice(len(alternatives), p=weights / weights.sum()))]
 
 

@@ -86,6 +86,8 @@ class Style:
         Alternatives: drum voice to pattern.
     drums_presence : float
         Probability that there are drums.
+    drums_level_db : float
+        Their mean level in the mix, in dB; drum parts have unit root mean square before, as the pitched parts have.
     reverb : tuple of float
         Range of the reverberation time, in seconds.
     """
@@ -97,6 +99,7 @@ class Style:
     progressions: tuple[str, ...]
     drums: tuple[dict[str, str], ...]
     drums_presence: float
+    drums_level_db: float
     bass: Part
     comp: Part
     lead: Part
@@ -112,6 +115,7 @@ STYLES: tuple[Style, ...] = (
         progressions=("0:maj7 5:maj7", "0:sus 10:maj", "0:m7 8:maj7", "0:min 5:m7", "0:maj7 0:sus", "0:maj 9:min 5:maj 0:sus"),
         drums=({"kick": "o... .... .... ....", "ride": ".... ?... .... ?..."}, {"kick": "o... ...o .... ....", "hat": "..?. ..?. ..?. ..?."}),
         drums_presence=0.25,
+        drums_level_db=-9,
         bass=Part(("1... .... .... ....", "1... .... 5... ....", "1... .... .... .... .... .... .... ...."),
                   ("sine", "strings", "organ", "saw"), 38, 0.75, (0.8, 1.1), -4),
         comp=Part(("c... .... .... ....", "c... .... .... .... .... .... .... ....", "c... .... c... ....", "a... a... a... a..."),
@@ -130,6 +134,7 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... ..x. .... ....", "rim": ".... .... X... ....", "hat": "x... o... x... o..."},
                {"kick": "X... .... ..x. ....", "snare": ".... x... .... x..?", "ride": "x.x. x.x. x.x. x.x."}),
         drums_presence=0.7,
+        drums_level_db=-4,
         bass=Part(("1... .... 5... ....", "1... ..1. 5... ....", "1... .... .... ..5."), ("sine", "pluck", "saw", "piano"), 38, 0.8, (0.7, 1.0), -3),
         comp=Part(("a.a. a.a. a.a. a.a.", "c... c... c... c...", "c... .... c... ..c.", "1.5. 8.5. 3.5. 8.5.", "a... a.a. a... a.a."),
                   ("piano", "pluck", "bell", "organ"), 60, 0.95, (0.7, 1.2), -2),
@@ -146,6 +151,7 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X..x ..x. X..x ..x.", "snare": ".... X... .... X..x"},
                {"kick": "X... x... X... x...", "hat": "..x. ..x. ..x. ..xx", "snare": ".... x... .... x..."}),
         drums_presence=0.85,
+        drums_level_db=-2,
         bass=Part(("1.8. 1.8. 1.8. 1.8.", "1.1. 1.1. 5.5. 1.1.", "1..1 ..1. 1..1 ..5."), ("triangle", "square", "saw"), 41, 0.9, (0.4, 0.9), -3),
         comp=Part(("aaaa aaaa aaaa aaaa", "aaaaaaaa aaaaaaaa", "a.aa a.aa a.aa a.aa", "aaa. aaa. aaa. aaa."), ("square", "pulse", "triangle", "bell"), 64, 0.9, (0.5, 1.0), -4),
         lead=Part(("m.mm m.m. m.mm ..m.", "m..m ..m. mmm. m...", "m.m. m.m. mmmm m..."), ("square", "pulse", "triangle", "saw"), 74, 0.85, (0.5, 0.95), -3),
@@ -161,6 +167,7 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... .... X... ....", "snare": "x..o x.oo x..o xxoo", "ride": "X... .... .... ...."},
                {"kick": "X... x... X... x...", "snare": "o.xo o.xo o.xo oooo"}),
         drums_presence=0.85,
+        drums_level_db=-1,
         bass=Part(("1... 5... 1... 5...", "1... .... 5... ....", "1... 5... 8... 5..."), ("brass", "reed", "pluck", "organ"), 40, 0.9, (0.35, 0.7), -2),
         comp=Part(("..c. ..c. ..c. ..c.", ".... c... .... c...", "..c. ..cc ..c. ..cc"), ("brass", "reed", "organ", "piano"), 58, 0.9, (0.3, 0.7), -4),
         lead=Part(("m..m m... m..m m...", "m... m... m.m. m...", "m.mm m.m. m.mm m..."), ("brass", "flute", "reed", "strings"), 72, 0.85, (0.6, 0.95), -2),
@@ -176,6 +183,7 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X.. X.. X.. X..", "snare": "..o X.o ..o X.o", "ride": "x.x x.x x.x x.x"},
                {"kick": "X.. ... x.x ...", "snare": "... X.. ... X..", "hat": "x.. x.. x.. x.."}),
         drums_presence=0.95,
+        drums_level_db=-1,
         bass=Part(("1.1 3.3 5.5 3.3", "1.1 1.1 5.5 5.5", "1.. 3.. 5.. 7..", "1.1 5.5 7.7 5.5"), ("pluck", "sine", "saw", "piano"), 40, 0.9, (0.5, 0.9), -2),
         comp=Part(("c.c c.c c.c c.c", "..c ..c ..c ..c", "c.. ..c c.. ..c", "c.c c.. c.c c.."), ("overdrive", "organ", "piano", "pluck", "reed"), 57, 0.9, (0.3, 0.8), -3),
         lead=Part(("m.m m.. ..m m..", "mmm m.. ... ...", "..m m.m m.. ..."), ("overdrive", "reed", "pluck", "organ"), 69, 0.7, (0.6, 1.0), -2),
@@ -191,6 +199,7 @@ STYLES: tuple[Style, ...] = (
                {"ride": "x.. X.x x.. X.x", "hat": "... x.. ... x..", "snare": "..? ... ..o ..?", "kick": "o.. ... ..? ..."},
                {"snare": "o.. o.o o.. o.o", "hat": "... x.. ... x.."}),
         drums_presence=0.95,
+        drums_level_db=-3,
         bass=Part(("w.. w.. w.. w..", "w.. w.. w.w w..", "1.. ... 5.. ..."), ("pluck", "sine", "triangle"), 40, 0.95, (0.7, 1.0), -1),
         comp=Part(("... ..c ... c..", "c.. ..c ... ...", "..c ... c.. ..c", "c.. c.. c.. c.."), ("piano", "pluck", "organ", "brass"), 60, 0.85, (0.2, 0.7), -5),
         lead=Part(("m.m m.m ..m m.m", "m.m m.. ..m ...", "mmm m.m m.. ..m", "... m.m m.m m.."), ("brass", "piano", "reed", "bell"), 70, 0.8, (0.6, 1.0), -2),
@@ -207,6 +216,7 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... X... X... X..?", "ride": "..x. ..x. ..x. ..x.", "rim": "...x ..x. .x.. x..."},
                {"kick": "X..x ..X. ..x. X...", "snare": ".... X... .... X...", "hat": "x.x. x.x. x.x. x.x."}),
         drums_presence=0.95,
+        drums_level_db=2,
         bass=Part(("..1. ..1. ..1. ..1.", "1.11 .1.1 1.11 .1.8", ".111 .111 .111 .111", "1... ..1. .... 1..."), ("saw", "square", "sine", "triangle"), 36, 0.9, (0.4, 0.9), -2),
         comp=Part(("..c. .... .c.. ....", "c... .... .... ....", "...c ..c. ...c ..c.", "a.a. a.a. a.a. a.a."), ("saw", "organ", "square", "strings", "bell"), 60, 0.75, (0.2, 1.0), -5),
         lead=Part(("aaaa aaaa aaaa aaaa", "a..a ..a. a..a ..a.", "m.m. .m.. m.m. .m.."), ("saw", "pulse", "bell", "square"), 68, 0.6, (0.3, 0.8), -6),
@@ -220,6 +230,7 @@ STYLES: tuple[Style, ...] = (
         progressions=("0:maj 0:maj 7:7 7:7", "0:maj 9:min 2:min 7:7", "0:min 5:min 7:7 0:min", "0:maj 5:maj 7:7 0:maj"),
         drums=({"kick": "X. .. ..", "snare": ".. o. o."}, {"kick": "X. .. ..", "hat": ".. x. x.", "snare": ".. .. ?."}, {"ride": "X. .. ..", "rim": ".. x. x."}),
         drums_presence=0.65,
+        drums_level_db=-6,
         bass=Part(("1. .. ..", "1. .. .. 5. .. ..", "1. .. .5"), ("reed", "strings", "pluck", "organ"), 40, 0.9, (0.4, 0.9), -2),
         comp=Part((".. c. c.", ".. c. c.", ".. c. cc", "1. 5. 3.", "a. a. a."), ("reed", "strings", "piano", "organ"), 60, 0.95, (0.3, 0.8), -4),
         lead=Part(("m. .m m.", "m. .. m.", "mm mm mm", "m. m. m."), ("reed", "strings", "flute", "bell"), 73, 0.8, (0.7, 1.0), -2),

@@ -123,9 +123,9 @@ def _tone(size: int, rng: np.random.Generator) -> np.ndarray:
     """Magnitude response of the recording: tilt, two bells, and its bandwidth."""
     frequency = np.maximum(fft.rfftfreq(size, 1.0 / SR), 10.0)
     octaves = np.log2(frequency / 700.0)
-    level_db = rng.normal(0.0, 1.3) * np.clip(octaves, -5.0, 4.0)
+    level_db = rng.normal(0.0, 1.0) * np.clip(octaves, -5.0, 4.0)
     for _ in range(2):
-        level_db = level_db + rng.normal(0.0, 3.5) * np.exp(-0.5 * ((octaves - rng.uniform(-3.5, 3.5)) / rng.uniform(0.4, 1.2)) ** 2)
+        level_db = level_db + rng.normal(0.0, 2.5) * np.exp(-0.5 * ((octaves - rng.uniform(-3.5, 3.5)) / rng.uniform(0.4, 1.2)) ** 2)
     high = np.exp(rng.uniform(np.log(3500.0), np.log(14000.0)))
     low = np.exp(rng.uniform(np.log(25.0), np.log(120.0)))
     level_db = level_db - 10.0 * np.log10(1.0 + (frequency / high) ** 6) - 10.0 * np.log10(1.0 + (low / frequency) ** 4)
@@ -133,11 +133,11 @@ def _tone(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _hiss(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Coloured noise between 22 and 60 dB below the music."""
+    """Coloured noise between 25 and 60 dB below the music."""
     noise = rng.standard_normal(n, dtype=np.float32)
     colour = np.float32(rng.uniform(-0.5, 0.95))
     noise[1:] += colour * noise[:-1]
-    return noise * _gain(-rng.uniform(22.0, 60.0))
+    return noise * _gain(-rng.uniform(25.0, 60.0))
 
 
 def _crackle(n: int, rng: np.random.Generator) -> np.ndarray:

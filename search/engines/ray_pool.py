@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,7 +101,10 @@ class RayEngine:
         """Run trials until the loop starts no more; Ray is shut down however this ends."""
         if not loop.may_start:
             return  # a study that is done answers without starting Ray
+        handler = signal.getsignal(signal.SIGTERM)
         self._connect()
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
         try:
             _Pool(loop, place, self._count(), self._cpus, self._gpus).run()
         finally:

@@ -116,6 +116,14 @@ def die_on_three(_path: str, number: int) -> int:
     return number if number != 5 else 1 // 0
 
 
+def test_ctrl_c_is_never_a_workers_affair() -> None:
+    assert list(parallel.run_jobs(ignores_ctrl_c, [()], 1)) == [(0, True)]
+
+
+def ignores_ctrl_c() -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def test_workers_do_not_outlive_a_killed_driver(tmp_path: Path) -> None:
     script = tmp_path / "driver.py"
     script.write_text(

@@ -149,7 +149,7 @@ def test_copies_under_two_classes_are_kept_together_and_noted() -> None:
     scan = make_scan(rock=10, jazz=10)
     rows = [replace(row, content="same") if row.id in ("rock/rock.00003", "jazz/jazz.00004") else row for row in scan.rows]
     split = deal(replace(scan, rows=tuple(rows)), DataSettings(), 0)
-    assert "1 sets of byte-identical files (2 tracks)" in split.notes[0]
+    assert "byte-identical files: 1 (2 tracks)" in split.notes[0]
     assert "jazz/jazz.00004 = rock/rock.00003" in split.notes[1]
 
 
@@ -190,7 +190,7 @@ def test_lists_are_run_as_given(tmp_path: Path) -> None:
     assert ids(split.test) == ["jazz/jazz.00002", "rock/rock.00002"]
     assert split.split_id == name_split(split.test)
     assert "train.txt: 1 of 3 tracks have no readable file and are left out: rock/rock.00009" in split.notes[0]
-    assert "6 readable tracks are on no list" in split.notes[1]
+    assert "on no list and not used: 6" in split.notes[1]
 
 
 def test_lists_without_test_hold_nothing_out_and_validation_is_dealt_from_train(tmp_path: Path) -> None:
@@ -206,7 +206,10 @@ def test_copies_across_lists_are_noted_loudly(tmp_path: Path) -> None:
     rows = [replace(row, content="same") if row.label == "rock" else row for row in scan.rows]
     lists = write_lists(tmp_path, train="rock/rock.00000\njazz/jazz.00000\n", validation="rock/rock.00001\njazz/jazz.00001\n")
     split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists), 0)
-    assert any("WARNING: 1 sets" in note and "rock/rock.00000 (train) and rock/rock.00001 (validation)" in note for note in split.notes)
+    assert any(
+        "WARNING: sets" in note and "lists: 1," in note and "rock/rock.00000 (train) and rock/rock.00001 (validation)" in note
+        for note in split.notes
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,7 @@ def test_real_gtzan(real_data: Path, tmp_path: Path) -> None:
     assert len(split.train) + len(split.validation) + len(split.test) == 709
     sizes = Counter(row.label for row in scan.rows)
     assert all(abs(n - 0.2 * sizes[label]) <= 1 for label, n in Counter(row.label for row in split.test).items())
-    assert "10 sets of byte-identical files (20 tracks)" in split.notes[0]
+    assert "byte-identical files: 10 (20 tracks)" in split.notes[0]
     assert "metal/metal.00058 = rock/rock.00016" in split.notes[1]
 
     lists = {"train": str(real_data / "gtzan" / "train_filtered.txt"), "validation": str(real_data / "gtzan" / "valid_filtered.txt")}

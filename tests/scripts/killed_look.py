@@ -36,7 +36,7 @@ POINTS = (
 def run(arguments: list[str], folder: Path, kill_at: str = "nowhere") -> tuple[int, str]:
     """Exit code (negative for a signal) and what was printed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.scripts.killed_look", "scripts.final_eval", "matplotlib.figure", "scipy.stats", "search.study", "genre_models.prepare"])
+    context.set_forkserver_preload([__name__, "scripts.final_eval", "matplotlib.figure", "scipy.stats", "search.study", "genre_models.prepare"])
     process = context.Process(target=_child, args=(arguments, str(folder / "output.txt"), kill_at))
     process.start()
     process.join(60)

@@ -144,6 +144,22 @@ def test_an_empty_folder_says_how_to_begin(tmp_path, capsys):
     assert "python -m search.run" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_one_line_and_closes_nothing(studies, capsys, monkeypatch):
+    from genre_models import verdict
+
+    def write(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as full:
+        full.setattr(verdict, "write_text", write)
+        assert command(studies) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said
+    assert "run the same command again" in said
+    assert command(studies) == 0
+    assert len(seal_of(studies).looks()) == 1
+
+
 def test_nothing_held_out_is_nothing_to_evaluate(studies, capsys):
     run = json.loads((studies / "one" / "run.json").read_text())
     (studies / "one" / "run.json").write_text(json.dumps(run | {"split_id": None}))
@@ -208,7 +224,7 @@ def test_a_killed_look_is_completed_as_the_same_look(point, studies, undisturbed
         assert look.opened == before[0].opened
         assert ("nothing is evaluated" if point == "after closed" else "completing look 1") in told
     assert scores(studies) == undisturbed
-    assert [path.name for path in (studies / "one" / "final").glob(".*")] in ([], [f".{point[3:].replace('.', '.partial.')}"])
+    assert list((studies / "one" / "final").glob(".*")) == [], "no half-written file is left"
 
 
 def test_a_killed_further_look_is_completed_too(studies, made, tmp_path):
@@ -219,6 +235,23 @@ def test_a_killed_further_look_is_completed_too(studies, made, tmp_path):
     code, told = killed_look.run(arguments, tmp_path)
     assert (code, "completing look 2" in told) == (0, True), told
     assert [(look.number, look.closed is not None) for look in seal_of(studies).looks()] == [(1, True), (2, True)]
+
+
+def test_a_file_that_broke_while_a_look_was_open_is_named(studies, made, tmp_path):
+    arguments = ["--studies-dir", str(studies), "--data", str(tmp_path / "corpus")]
+    shutil.copytree(made / "corpus", tmp_path / "corpus")
+    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
+    (look,) = seal_of(studies).looks()
+    track = sorted(look.opened["tracks"])[0]
+    path = tmp_path / "corpus" / f"{track}.png"
+    whole = path.read_bytes()
+    path.write_bytes(b"no picture")
+    code, told = killed_look.run(arguments, tmp_path)
+    assert code == 2
+    assert f"Held-out tracks that changed or are gone: {track}." in told
+    assert seal_of(studies).looks() == (look,)
+    path.write_bytes(whole)
+    assert killed_look.run(arguments, tmp_path)[0] == 0
 
 
 def test_it_runs_from_the_root_of_a_checkout():

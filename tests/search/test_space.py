@@ -203,3 +203,10 @@ def test_domains_read_as_one_line(domain: Domain, text: str) -> None:
 
 def test_plain_tells_texts_from_other_kinds() -> None:
     assert [plain(v) for v in ("", "true", "1", True, None, 0.5)] == ['""', '"true"', '"1"', "true", "null", "0.5"]
+
+
+def test_size_of_entangled_conditions_gives_up_quickly() -> None:
+    parents = [Parameter(f"a{i}", ChoiceDomain((True, False))) for i in range(40)]
+    child = Parameter("b", IntDomain(1, 9), {p.name: (True,) for p in parents})
+    space = FamilySpace("f", (*parents, child), {p.name: 0 for p in (*parents, child)})
+    assert space.size() == math.inf
