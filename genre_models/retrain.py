@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from genre_models.training_data import DevelopmentData
+
 RECORDED_VERSIONS = ("keras", "tensorflow", "torch", "jax", "numpy", "librosa", "soundfile", "pillow", "scikit-learn")
 
 
@@ -93,6 +95,8 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
     fitted.save(partial)
+    if spec["precision"] != "float32":
+        compute_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
     write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, task, data, fitted, seconds), indent=1) + "\n")
     fsync_tree(partial)
@@ -100,24 +104,32 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     fsync_tree(folder)
 
 
-def every_track(spec: dict, task: dict):
-    """The development tracks as a family's `fit` takes them, all of them for training (docs/design.md, section 5)."""
-    from types import SimpleNamespace
+def compute_in_float32(path: Path) -> None:
+    """Rewrite a Keras model that was trained in mixed precision: same weights, which are float32 already, and layers that compute in float32.
 
-    import numpy as np
+    So what the file predicts depends on no machine's bfloat16, and whoever loads it gets the scores of the evaluation.
+    """
+    import keras
 
+    def layer_in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.layers.InputLayer):
+            return layer  # its type is that of the features, not of any computation
+        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+    mixed = keras.saving.load_model(path, compile=False, safe_mode=True)
+    plain = keras.models.clone_model(mixed, clone_function=layer_in_float32)
+    plain.set_weights(mixed.get_weights())
+    plain.save(path)
+
+
+def every_track(spec: dict, task: dict) -> DevelopmentData:
+    """The development tracks as a family's `fit` takes them, all of them for training."""
     from genre_models.features.store import FeatureStore
+    from genre_models.training_data import DevelopmentData
 
-    store = FeatureStore(task["cache_dir"], task["kind"], spec["features"], task["tracks"])
-    number = {track["id"]: task["labels"].index(track["label"]) for track in task["tracks"]}
-    return SimpleNamespace(
-        labels=tuple(task["labels"]),
-        input_shape=store.shape,
-        train_ids=tuple(number),
-        validation_ids=(),
-        features=store.features,
-        targets=lambda ids: np.array([number[id] for id in ids]),
-    )
+    tracks = [track | {"part": "train"} for track in task["tracks"]]
+    store = FeatureStore(task["cache_dir"], task["kind"], spec["features"], tracks)
+    return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"])
 
 
 def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:

@@ -1,6 +1,6 @@
-"""A space file as the engine uses it: schema, validation of everything at once, and the fingerprint of what makes trials comparable.
+"""A space file as the engine uses it: schema, validation of all at once, and the fingerprint of what makes trials comparable.
 
-Pure but for reading the one file. Knows nothing of the task: its sections and families come in as pydantic models and declarations, given by
+Pure but for reading the one file. Knows nothing of the task: its sections and families come as pydantic models and declarations from
 the composition root. Loads nothing heavier than pydantic and PyYAML: a bad file is refused in well under a second.
 """
 
@@ -123,7 +123,7 @@ class SearchConfig:
     def fingerprint_parts(self) -> dict[str, Any]:
         """What must be the same for trials to be comparable, JSON-able.
 
-        Each parameter is one line of text. Budgets other than the epochs, seeds, workers, engine and sampler are left out: they may change between runs.
+        Each parameter is one line of text. Left out is what may change between runs: other budgets, seeds, workers, engine, sampler.
         """
         families = {
             name: family_part(space)

@@ -1,7 +1,7 @@
 """Tables for the terminal: what a family declares (``--describe``) and what a space searches (``--dry-run``).
 
-Everything is a rich renderable; a `rich.console.Console` prints it as plain text where the output is no terminal. Nothing is cut off: what does
-not fit a column goes on in the next line.
+Everything is a rich renderable; a `rich.console.Console` prints it as plain text where the output is no terminal. Nothing is cut
+off: what does not fit a column goes on in the next line.
 """
 
 from __future__ import annotations
@@ -112,14 +112,16 @@ def _kind_text(declared: DeclaredParameter) -> str:
 
 
 def _example(family: DeclaredFamily) -> str:
-    """Lines of a space file with a range, a choice and a fixed value of this family's own parameters."""
-    lines = []
-    for declared in family.parameters:
-        if declared.kind in ("int", "float") and not any(f"{{{declared.kind}" in line for line in lines):
-            log = ", log: true" if declared.log and declared.low and declared.low > 0 else ""
-            lines.append(f"{declared.name}: {{{declared.kind}: [{plain(declared.low)}, {plain(declared.high)}]{log}}}")
-        elif declared.kind == "choice" and not any("{choice" in line for line in lines):
-            lines.append(f"{declared.name}: {{choice: [{', '.join(plain(value) for value in declared.choices)}]}}")
-    for declared in family.parameters[-1:]:
-        lines.append(f"{declared.name}: {plain(declared.default)}")
-    return "\n".join(lines)
+    """Lines of a space file: a range of each kind, a choice and a fixed value, of parameters that always have an effect."""
+    lines: dict[str, str] = {}
+    free = [declared for declared in family.parameters if not declared.when]
+    for declared in free:
+        if declared.kind in ("int", "float"):
+            log = ", log: true" if declared.log and (declared.low or 0) > 0 else ""
+            value = f"{{{declared.kind}: [{plain(declared.low)}, {plain(declared.high)}]{log}}}"
+        elif declared.kind == "choice":
+            value = f"{{choice: [{', '.join(plain(one) for one in declared.choices)}]}}"
+        else:
+            value = plain(declared.default)
+        lines.setdefault(declared.kind, f"{declared.name}: {value}")
+    return "\n".join(lines[kind] for kind in ("int", "float", "choice", "bool") if kind in lines)

@@ -114,7 +114,7 @@ def among(value: object, values: Iterable[object]) -> bool:
 
 
 def plain(value: object) -> str:
-    """A value as a space file shows it: ``true``, ``null``, ``0.5``, ``plateau``; a text that is empty or reads as another kind is quoted."""
+    """A value as a space file has it: ``true``, ``0.5``, ``plateau``; a text that is empty or reads as another kind is quoted."""
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     try:

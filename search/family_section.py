@@ -75,7 +75,8 @@ def read_families(
     """
     where: KeyPath = ("families",)
     if found is None or found == {}:
-        problems.add(where, "missing" if found is None else "found no family", f"at least one must be given; {nearest('', tuple(families))}")
+        said = "missing" if found is None else "found no family"
+        problems.add(where, said, "at least one must be given", nearest("", tuple(families)))
         return {}
     if not isinstance(found, dict):
         problems.add(where, f"found {shown(found)}", "must be a mapping of family names", nearest(found, tuple(families)))

@@ -43,6 +43,8 @@ Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db
 When it is done:  python scripts/final_eval.py --study best
 exit codes: 0 done; 2 bad input; 130 stopped by the user"""
 
+#: What workers build their objective with.
+FACTORY = "genre_models.objective:build"
 #: Metrics that objectives report, and which way is better.
 METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
 #: Sections of a space file that are the task's.

@@ -44,7 +44,8 @@ for _kind, _first, _pattern in (
     ("null", ["~", "n", "N", ""], r"~|null|Null|NULL|"),
     ("bool", list("tTfF"), r"true|True|TRUE|false|False|FALSE"),
     ("int", list("-+0123456789"), r"[-+]?(0|[1-9][0-9]*)"),
-    ("float", list("-+.0123456789"), r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+    ("float", list("-+.0123456789"), r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"),
+    ("float", list("-+."), r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
     ("merge", ["<"], r"<<"),
 ):
     _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), _first)

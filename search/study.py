@@ -230,10 +230,15 @@ class StudyView:
     run : dict
         ``run.json``: what the composition root wrote about the run.
     trials : list of Trial
+    elapsed_seconds : float
+        Searched so far, over all runs.
     """
 
-    def __init__(self, name: str, maximize: bool, metric: str | None, run: dict[str, Any], trials: list[Trial]) -> None:
+    def __init__(
+        self, name: str, maximize: bool, metric: str | None, run: dict[str, Any], trials: list[Trial], elapsed_seconds: float = 0.0
+    ) -> None:
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
+        self.elapsed_seconds = elapsed_seconds
 
     @property
     def direction(self) -> str:
@@ -301,12 +306,12 @@ def read_study(studies_dir: Path, name: str) -> StudyView:
         study = optuna.load_study(study_name=name, storage=storage)
         trials = [_to_trial(t) for t in storage.get_all_trials(study._study_id)]
         maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
-        metric = study.user_attrs.get("metric")
+        attrs = study.user_attrs
     finally:
         storage.engine.dispose()
     run_file = path.parent / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return StudyView(name, maximize, metric, run, trials)
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0))
 
 
 def _to_trial(frozen: FrozenTrial) -> Trial:

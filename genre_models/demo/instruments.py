@@ -61,6 +61,7 @@ class Timbre:
 
 
 TIMBRES: dict[str, Timbre] = {
+    "accordion": Timbre(0.9, attack=0.03, decay=1.0, sustain=0.9, bite=0.0, detune=24),
     "bell": Timbre(1.6, odd=0.2, decay=0.7, release=0.3, bite=0.9),
     "brass": Timbre(1.1, attack=0.035, decay=0.3, sustain=0.75, bite=0.3, vibrato=6),
     "choir": Timbre(1.5, attack=0.15, decay=1.0, sustain=0.8, release=0.3, detune=16, vibrato=14, breath=0.05),
@@ -199,21 +200,22 @@ def drum_kit(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "kick": _stroke(rng, rng.uniform(0.06, 0.28), low, sweep, noise=rng.uniform(0.0, 0.25), cut=0.6),
         "snare": _stroke(rng, rng.uniform(0.05, 0.16), body, 0.4, noise=rng.uniform(1.0, 4.0), cut=rng.uniform(-0.6, 0.3)),
         "rim": _stroke(rng, rng.uniform(0.015, 0.05), rng.uniform(400.0, 1200.0), 0.2, noise=rng.uniform(0.3, 1.5), cut=-0.5),
-        "hat": _stroke(rng, rng.uniform(0.015, 0.09), rng.uniform(3000.0, 6500.0), 0.0, noise=rng.uniform(2.0, 8.0), cut=-0.9),
-        "ride": _stroke(rng, rng.uniform(0.1, 0.4), rng.uniform(2500.0, 5500.0), 0.0, noise=rng.uniform(1.0, 4.0), cut=-0.85),
+        "hat": _stroke(rng, rng.uniform(0.015, 0.09), rng.uniform(3000.0, 6500.0), 0.0, noise=rng.uniform(2.0, 8.0), cut=-0.9, metal=4.0),
+        "ride": _stroke(rng, rng.uniform(0.1, 0.4), rng.uniform(2500.0, 5500.0), 0.0, noise=rng.uniform(1.0, 4.0), cut=-0.85, metal=5.0),
     }
     return kit
 
 
-def _stroke(rng: np.random.Generator, decay: float, frequency: float, sweep: float, noise: float, cut: float) -> np.ndarray:
+def _stroke(rng: np.random.Generator, decay: float, frequency: float, sweep: float, noise: float, cut: float, metal: float = 0.0) -> np.ndarray:
     """One drum stroke: a sine whose pitch falls, and noise, both decaying over `decay` seconds.
 
-    `cut` is the coefficient of a one-pole filter on the noise: positive darkens it, negative brightens it.
+    `cut` is the coefficient of a one-pole filter on the noise: positive darkens it, negative brightens it. `metal` is the depth, in radians, of a phase
+    modulation at an inharmonic ratio, which makes a cymbal of the sine.
     """
     n = int(min(5.0 * decay, 1.2) * SR)
     time = np.arange(n) / SR
     phase = frequency * (time + sweep * 0.03 * (1.0 - np.exp(-time / 0.03)))
     colour = lfilter([1.0 - abs(cut)], [1.0, -cut], rng.standard_normal(n)) * (1.0 if cut > 0 else 2.0)
-    sound = np.sin(2.0 * np.pi * phase) * np.exp(-time / decay) + noise * colour * np.exp(-time / (0.7 * decay))
+    sound = np.sin(2.0 * np.pi * phase + metal * np.sin(2.0 * np.pi * 1.47 * phase)) * np.exp(-time / decay) + noise * colour * np.exp(-time / (0.7 * decay))
     sound *= np.minimum(1.0, time / 0.001)
     return (sound / (np.max(np.abs(sound)) + 1e-9)).astype(np.float32)

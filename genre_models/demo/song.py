@@ -12,14 +12,14 @@ import numpy as np
 
 from genre_models.demo.styles import CHORDS, SCALES, STYLES, Part, Style
 
-CROSSOVER = 0.06
+CROSSOVER = 0.04
 """Probability that a role takes its pattern, and apart from that its timbre, from another style: genres overlap, and so no classifier can reach 1.0."""
 
 ROLES = ("bass", "comp", "lead")
 """Pitched roles, in the order in which they are drawn."""
 
-_PATTERN_LOYALTY = 0.7
-_TIMBRE_LOYALTY = 0.45
+_PATTERN_LOYALTY = 0.5
+_TIMBRE_LOYALTY = 0.3
 """Each alternative of a style is drawn this many times as often as the one before it: the first is what the style is known for."""
 
 _VELOCITY = {"X": 1.0, "x": 0.7, "o": 0.4, "?": 0.4}
@@ -127,7 +127,7 @@ def draw_song(style: Style, rng: np.random.Generator, seconds: float) -> Song:
         pattern = _choose(getattr(_other(style, rng), role).patterns, _PATTERN_LOYALTY, rng)
         timbre = _choose(getattr(_other(style, rng), role).timbres, _TIMBRE_LOYALTY, rng)
         notes = _play(pattern, part, clock, rng, key, scale, chords)
-        roles[role] = Role(timbre, part.level_db + float(rng.normal(0.0, 2.0)), notes)
+        roles[role] = Role(timbre, part.level_db + float(rng.normal(0.0, 1.5)), notes)
 
     strokes = []
     if rng.random() < style.drums_presence:

@@ -13,15 +13,16 @@ from genre_models.errors import ConfigurationRefused
 from genre_models.families.declaration import Cost, parse_widths
 
 if TYPE_CHECKING:
-    from genre_models.training import Data, Fitted
+    from genre_models.fitted import Data, Fitted
 
 MOST_BLOCKS, MOST_FILTERS = 6, 512
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 _BYTES, _MIB = 4, 2**20
-# Arrays of a block that training holds at once, in float32: at full size the convolution's output, the activation, its normalised form and
-# two gradients under way; at the pooled size the pool's output, the dropout mask, the output and a gradient.
-# They bound the resident memory measured for configurations from 3 to 300 MFLOP (docs/benchmarks.md).
-_FULL_SIZE_ARRAYS, _POOLED_ARRAYS = 4, 4
+# Arrays of a block that training holds at once: at full size the convolution's output, the activation and a gradient under way, with batch norm
+# its output, with gelu the terms it is made of; at the pooled size the output, the dropout mask and gradients. They bound the resident
+# memory measured on a CPU for configurations of 60 to 1,000 MiB.
+_FULL_SIZE_ARRAYS, _POOLED_ARRAYS = 3, 4
+_GELU_ARRAYS = 3
 
 
 def block_filters(params: Mapping[str, Any]) -> tuple[int, ...]:
@@ -108,13 +109,14 @@ def estimate(params: Mapping[str, Any], input_shape: Sequence[int], n_classes: i
         Where the network can't be built at that input size.
     """
     sizes, filters = block_sizes(params, input_shape), block_filters(params)
+    full_size = _FULL_SIZE_ARRAYS + bool(params["batch_norm"]) + (_GELU_ARRAYS if params["activation"] == "gelu" else 0)
     weights = macs = activations = 0
     before = int(input_shape[2])
     for (height, width), pooled, n in zip(sizes, sizes[1:], filters):
         kernel = params["kernel"] ** 2 * before * n
         weights += kernel + n + (2 * n if params["batch_norm"] else 0)
         macs += kernel * height * width
-        activations += n * (_FULL_SIZE_ARRAYS * height * width + _POOLED_ARRAYS * pooled[0] * pooled[1])
+        activations += n * (full_size * height * width + _POOLED_ARRAYS * pooled[0] * pooled[1])
         before = n
     if params["head"] == "flatten":
         before *= sizes[-1][0] * sizes[-1][1]

@@ -15,7 +15,7 @@ from keras import layers
 
 from genre_models.augmentation import augmentation_layers
 from genre_models.families.cnn import block_filters, pool_size
-from genre_models.training import POLICIES, Network
+from genre_models.fitted import POLICIES, Network
 
 _LARGEST_SEED = 2**31
 

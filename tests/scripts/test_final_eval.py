@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -252,6 +253,31 @@ def test_a_file_that_broke_while_a_look_was_open_is_named(studies, made, tmp_pat
     assert seal_of(studies).looks() == (look,)
     path.write_bytes(whole)
     assert killed_look.run(arguments, tmp_path)[0] == 0
+
+
+@pytest.mark.slow
+def test_a_real_network_in_a_real_process_survives_kill_9(made, tmp_path):
+    """Nothing is faked: the process is killed as soon as its receipt is on disk, and the same command completes the look."""
+    from genre_models.families import FAMILIES
+
+    spec = tiny_study.make_spec("cnn", FAMILIES["cnn"].defaults() | {"depth": 2, "filters": 8, "batch_size": 8})
+    tiny_study.make_study(tmp_path / "studies", "one", made / "corpus", spec=spec)
+    arguments = [sys.executable, "scripts/final_eval.py", "--studies-dir", str(tmp_path / "studies")]
+    killed = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seal = seal_of(tmp_path / "studies")
+    while killed.poll() is None and not (seal.path.exists() and seal.path.stat().st_size):
+        time.sleep(0.005)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    (opened,) = seal.looks()
+    assert opened.closed is None
+    for said in ("completing look 1", "nothing is evaluated"):
+        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    (look,) = seal.looks()
+    assert look.opened == opened.opened
+    assert 0 <= look.closed["scores"]["accuracy"] <= 1
 
 
 def test_it_runs_from_the_root_of_a_checkout():

@@ -8,11 +8,13 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.domains import ChoiceDomain, Domain, Fixed, FloatDomain, IntDomain, among, plain, same
 from search.space import FamilySpace, Parameter, condition_problems, parents_first
+
+FEW = settings(max_examples=50, deadline=None)  # other tests may have the processor
 
 PLATEAU = FamilySpace(
     "cnn",
@@ -28,9 +30,11 @@ PLATEAU = FamilySpace(
 
 def domains() -> st.SearchStrategy[Domain]:
     """Countable domains with few values, so that whole spaces can be enumerated."""
-    ints = st.builds(lambda low, n, step: IntDomain(low, low + n * step, step), st.integers(-3, 3), st.integers(0, 3), st.integers(1, 3))
-    floats = st.builds(lambda low, n, step: FloatDomain(low, low + n * step, step), st.sampled_from([0.0, 0.1]), st.integers(0, 3), st.just(0.1))
-    choices = st.lists(st.sampled_from([True, False, "a", "b", 3]), min_size=1, max_size=4, unique=True).map(lambda v: ChoiceDomain(tuple(v)))
+    few = st.integers(0, 3)
+    ints = st.builds(lambda low, n, step: IntDomain(low, low + n * step, step), st.integers(-3, 3), few, st.integers(1, 3))
+    floats = st.builds(lambda low, n: FloatDomain(low, low + n * 0.1, 0.1), st.sampled_from([0.0, 0.1]), few)
+    words = st.lists(st.sampled_from([True, False, "a", "b", 3]), min_size=1, max_size=4, unique=True)
+    choices = words.map(lambda values: ChoiceDomain(tuple(values)))
     return st.one_of(ints, floats, choices, st.sampled_from([Fixed(1), Fixed("a"), Fixed(True)]))
 
 
@@ -66,6 +70,7 @@ def configurations(space: FamilySpace) -> set[str]:
     return found
 
 
+@FEW
 @given(spaces())
 def test_parents_come_before_children(space: FamilySpace) -> None:
     seen: set[str] = set()
@@ -75,6 +80,7 @@ def test_parents_come_before_children(space: FamilySpace) -> None:
     assert seen == set(space.defaults) - {"left_out"}
 
 
+@FEW
 @given(spaces(), st.integers(0, 2**16))
 def test_a_sample_resolves_into_the_domains(space: FamilySpace, seed: int) -> None:
     rng = random.Random(seed)
@@ -93,6 +99,7 @@ def test_a_sample_resolves_into_the_domains(space: FamilySpace, seed: int) -> No
     assert resolved["left_out"] == 0
 
 
+@FEW
 @given(spaces())
 def test_size_counts_what_can_be_told_apart(space: FamilySpace) -> None:
     assert space.size() == len(configurations(space))

@@ -1,0 +1,112 @@
+"""What training takes and gives: the data, a network in two forms, and the trained model that can predict and be saved.
+
+Imports Keras.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import keras
+import numpy as np
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+
+class Data(Protocol):
+    """What is trained on (docs/design.md, section 5); `metric` may be missing and is then val_accuracy."""
+
+    labels: Sequence[str]
+    input_shape: tuple[int, int, int]
+    train_ids: Sequence[str]
+    validation_ids: Sequence[str]
+
+    def features(self, ids: Sequence[str]) -> np.ndarray: ...
+    def targets(self, ids: Sequence[str]) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in two forms that share all weights.
+
+    Parameters
+    ----------
+    core : keras.Model
+        From features as cached to probabilities; what is saved.
+    trainer : keras.Model
+        From features as cached to logits, with augmentation.
+    """
+
+    core: keras.Model
+    trainer: keras.Model
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model.
+
+    Attributes
+    ----------
+    best_epoch : int
+        Whose weights the model has.
+    epochs : int
+        Epochs done, those before a resume included.
+    stopped_early : bool
+        By the family's own early stopping.
+    history : list of dict
+        For each epoch ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ``seconds`` and, with validation, ``val_loss``, ``val_accuracy``.
+    parameters : int
+        Trainable.
+    phases : dict of str to float
+        Seconds since the start or the resume: ``build``, ``train``, ``validate``, ``report``.
+    """
+
+    core: keras.Model
+    data: Data
+    batch_size: int
+    best_epoch: int
+    epochs: int
+    stopped_early: bool
+    history: list[dict[str, float]]
+    parameters: int
+    phases: dict[str, float]
+
+    def predict(self, ids: Sequence[str]) -> np.ndarray:
+        """Probabilities [shape=(len(ids), n_classes), dtype=float32]."""
+        return predict(self.core, self.data, ids, self.batch_size)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``model.keras``: built-in layers only, no augmentation, loads in safe mode."""
+        self.core.save(Path(folder) / "model.keras")
+
+    def save_weights(self, path: str | Path) -> None:
+        """Write the weights alone; the name must end in ``.weights.h5``."""
+        self.core.save_weights(path)
+
+
+def even_batches(n: int, batch_size: int) -> tuple[int, int]:
+    """Number and size of equally large batches that cover `n` items: no odd last batch, which would be traced anew and upset batch norm."""
+    steps = math.ceil(n / batch_size)
+    return steps, math.ceil(n / steps)
+
+
+def predict(core: keras.Model, data: Data, ids: Sequence[str], batch_size: int) -> np.ndarray:
+    """Probabilities of some tracks, in batches of one shape.
+
+    Returns
+    -------
+    np.ndarray [shape=(len(ids), n_classes), dtype=float32]
+    """
+    steps, rows = even_batches(len(ids), batch_size) if len(ids) else (0, 0)
+    parts = [np.zeros((0, len(data.labels)), np.float32)]
+    for start in range(0, steps * rows, rows or 1):
+        batch = data.features(ids[start : start + rows])
+        missing = rows - len(batch)
+        if missing:
+            batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
+        parts.append(np.asarray(core.predict_on_batch(batch))[: rows - missing])
+    return np.concatenate(parts)

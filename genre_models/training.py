@@ -1,0 +1,235 @@
+"""The training loop of every Keras family: epochs, scores by track, the best weights, snapshots.
+
+Our own loop over `train_on_batch` rather than `fit`: the order of the batches then follows from (seed, epoch) alone, a run can stop and go on
+at any epoch, and on a CPU it is no slower (docs/benchmarks.md). XLA stays off: measured on a CPU it made the same steps 6 times slower.
+Backend-neutral: no call goes to TensorFlow. Importing this module imports Keras.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+
+from genre_models.errors import GenreModelsError, TrainingDiverged
+from genre_models.fitted import Data, Fitted, Network, even_batches, predict
+from genre_models.metrics import accuracy, log_loss
+from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
+from genre_models.snapshots import read_snapshot, write_snapshot
+
+Snapshot = Callable[[str], None]
+Report = Callable[[int, dict[str, float], Snapshot], str]
+
+
+def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
+    """Item numbers of the batches of an epoch [shape=(steps, rows)].
+
+    Each of the `n` items comes once; where batches can't be equal, the first few of the order come again in the last.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(n)
+    return np.resize(order, even_batches(n, batch_size))
+
+
+def make_optimizer(params: Mapping[str, Any], precision: str) -> keras.optimizers.Optimizer:
+    """The configured optimizer; in float16 with a dynamic loss scale. Biases and batch norm do not decay."""
+    rate, name = params["learning_rate"], params["optimizer"]
+    decay = params["weight_decay"] or None
+    made = {
+        "adam": lambda: keras.optimizers.Adam(rate),
+        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=decay or 0.0),
+        "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay),
+        "rmsprop": lambda: keras.optimizers.RMSprop(rate, weight_decay=decay),
+    }[name]()
+    if name != "adam" and decay:
+        made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return keras.optimizers.LossScaleOptimizer(made) if precision == "float16" else made
+
+
+def train(
+    build: Callable[..., Network],
+    params: Mapping[str, Any],
+    data: Data,
+    *,
+    epochs: int,
+    seed: int,
+    report: Report,
+    resume: str | None = None,
+    precision: str = "float32",
+    learning_rates: Sequence[float] | None = None,
+) -> Fitted:
+    """Train one configuration.
+
+    Parameters
+    ----------
+    build : callable
+        ``build(params, input_shape, n_classes, input_dtype=, seed=, precision=) -> Network``.
+    params : mapping
+        With the optimisation parameters of `families.cnn_declaration`.
+    data : Data
+        Without `validation_ids` nothing is scored and the last epoch is the best.
+    epochs : int
+        Full budget.
+    seed : int
+        Of weights, order, dropout and augmentation.
+    report : callable
+        ``report(epoch, metrics, snapshot)`` after each epoch; anything but ``"continue"`` ends training. ``snapshot(folder)`` writes the
+        state after this epoch.
+    resume : str, optional
+        Folder of a snapshot of the same configuration; goes on at the next epoch.
+    precision : {"float32", "bfloat16", "float16"}
+    learning_rates : sequence of float, optional
+        One for each epoch, in place of the schedule.
+
+    Returns
+    -------
+    Fitted
+
+    Raises
+    ------
+    TrainingDiverged
+        The loss or a probability is not finite.
+    GenreModelsError
+        The snapshot belongs to another run, or the learning rates do not suffice.
+    """
+    run = _Run(build, params, data, epochs, seed, precision, learning_rates)
+    if resume is not None:
+        run.restore(resume)
+    return run.go_on(report)
+
+
+class _Run:
+    """One training under way, and all of its state."""
+
+    def __init__(
+        self,
+        build: Callable[..., Network],
+        params: Mapping[str, Any],
+        data: Data,
+        epochs: int,
+        seed: int,
+        precision: str,
+        learning_rates: Sequence[float] | None,
+    ) -> None:
+        started = time.perf_counter()
+        self.params, self.data, self.epochs, self.seed, self.precision = dict(params), data, epochs, seed, precision
+        self.validates = len(data.validation_ids) > 0
+        self.rate = LearningRate.of(params, epochs, learning_rates, self.validates)
+        self.stopping = EarlyStopping(
+            params["early_stopping"] and self.validates, params["early_stopping_monitor"], params["early_stopping_patience"]
+        )
+        self.best = BestEpoch(getattr(data, "metric", "val_accuracy"))
+        self.best_weights: list[np.ndarray] | None = None
+        self.history: list[dict[str, float]] = []
+        # A worker runs trial after trial: without both, a trial would depend on those before it.
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(seed % 2**32)
+        dtype = data.features(data.train_ids[:1]).dtype.name
+        self.network = build(params, data.input_shape, len(data.labels), input_dtype=dtype, seed=seed, precision=precision)
+        self.optimizer = self._compiled()
+        self.targets = np.eye(len(data.labels), dtype=np.float32)[data.targets(data.train_ids)]
+        self.phases = {"build": time.perf_counter() - started, "train": 0.0, "validate": 0.0, "report": 0.0}
+
+    def _compiled(self) -> keras.optimizers.Optimizer:
+        optimizer = make_optimizer(self.params, self.precision)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.params["label_smoothing"])
+        self.network.trainer.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
+        self.network.core.jit_compile = False
+        optimizer.build(self.network.trainer.trainable_variables)  # so that a snapshot finds its variables
+        return optimizer
+
+    def go_on(self, report: Report) -> Fitted:
+        """Train from the epoch after the last one done."""
+        while len(self.history) < self.epochs and not self.stopping.is_due:
+            epoch = len(self.history) + 1
+            metrics = self._epoch(epoch)
+            self.history.append({"epoch": epoch, **metrics})
+            reported = time.perf_counter()
+            answer = report(epoch, metrics, self.snapshot)
+            self.phases["report"] += time.perf_counter() - reported
+            if answer != "continue":
+                break
+        if self.best_weights is not None:
+            self.network.core.set_weights(self.best_weights)
+        done = len(self.history)
+        return Fitted(
+            core=self.network.core,
+            data=self.data,
+            batch_size=self.params["batch_size"],
+            best_epoch=self.best.epoch if self.validates else done,
+            epochs=done,
+            stopped_early=self.stopping.is_due and done < self.epochs,
+            history=self.history,
+            parameters=sum(int(np.prod(v.shape)) for v in self.network.core.trainable_variables),
+            phases=self.phases,
+        )
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """Train and score one epoch; take note of it everywhere."""
+        started = time.perf_counter()
+        rate = self.rate.rate(epoch)
+        self.optimizer.learning_rate = rate
+        metrics = self._train(epoch)
+        trained = time.perf_counter()
+        if self.validates:
+            metrics |= self._validate(epoch)
+        metrics |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
+        if self.validates:
+            self.rate.observe(metrics["val_loss"])
+            self.stopping.observe(metrics)
+            if self.best.observe(epoch, metrics):
+                self.best_weights = self.network.core.get_weights()
+        self.phases["train"] += trained - started
+        self.phases["validate"] += time.perf_counter() - trained
+        return metrics
+
+    def _train(self, epoch: int) -> dict[str, float]:
+        ids, results = self.data.train_ids, []
+        for rows in epoch_batches(len(ids), self.params["batch_size"], self.seed, epoch):
+            loss, hits = self.network.trainer.train_on_batch(self.data.features([ids[row] for row in rows]), self.targets[rows])
+            if not np.isfinite(loss):
+                raise TrainingDiverged(f"loss is {loss} at epoch {epoch}, step {len(results) + 1}: a lower learning rate may help")
+            results.append((loss, hits))
+        loss, hits = np.mean(results, axis=0)  # all batches are equally large
+        return {"loss": float(loss), "accuracy": float(hits)}
+
+    def _validate(self, epoch: int) -> dict[str, float]:
+        ids = self.data.validation_ids
+        p = predict(self.network.core, self.data, ids, self.params["batch_size"])
+        if not np.isfinite(p).all():
+            raise TrainingDiverged(f"val_loss is not finite at epoch {epoch}: the network's probabilities are not; a lower learning rate may help")
+        targets = self.data.targets(ids)
+        return {"val_loss": log_loss(targets, p), "val_accuracy": accuracy(targets, p)}
+
+    def _identity(self) -> dict[str, Any]:
+        return {"params": self.params, "epochs": self.epochs, "seed": self.seed, "precision": self.precision}
+
+    def _variables(self) -> dict[str, Any]:
+        """Everything that training changes in the network (with batch norm and random states) and the optimizer, by a name on file."""
+        groups = {"network": self.network.trainer.variables, "optimizer": self.optimizer.variables}
+        return {f"{group}/{number}": variable for group, variables in groups.items() for number, variable in enumerate(variables)}
+
+    def snapshot(self, folder: str) -> None:
+        """Write the state after the last epoch done."""
+        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        arrays |= {f"best/{number}": array for number, array in enumerate(self.best_weights or ())}
+        parts = {name: asdict(getattr(self, name)) for name in ("rate", "stopping", "best")}
+        write_snapshot(folder, len(self.history), arrays, {"identity": self._identity(), "history": self.history, **parts})
+
+    def restore(self, folder: str) -> None:
+        """Take over a snapshot's state."""
+        arrays, state = read_snapshot(folder)
+        for key, value in self._identity().items():
+            if state["identity"].get(key) != value:
+                raise GenreModelsError(f"{folder}: the snapshot is of another run: {key} was {state['identity'].get(key)!r}, now {value!r}")
+        for name, variable in self._variables().items():
+            variable.assign(arrays[name])
+        count = sum(name.startswith("best/") for name in arrays)
+        self.best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
+        self.rate, self.stopping, self.best = (
+            LearningRate(**state["rate"]), EarlyStopping(**state["stopping"]), BestEpoch(**state["best"])
+        )
+        self.history = state["history"]

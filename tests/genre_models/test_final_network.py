@@ -1,0 +1,48 @@
+"""The retrain and the evaluation with a real network: what is saved loads in plain Keras, and says what was evaluated."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from genre_models import final, retrain
+from genre_models.families import FAMILIES
+from genre_models.prepare import open_task
+from genre_models.settings import DataSettings, FeatureSettings
+from tests import tiny_study
+
+SMALL = {"depth": 2, "filters": 8, "dense_units": 8, "dropout": 0.1, "spec_augment": True, "noise": 0.05, "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("network")
+    corpus = tiny_study.make_corpus(folder / "corpus")
+    data = open_task(DataSettings(source=str(corpus)), {"cnn": FeatureSettings(image_size=tiny_study.SIZE)}, 0, folder / "cache", workers=1)
+    data.prepare_features(workers=1)
+    return data
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_network_is_retrained_saved_and_evaluated(precision, data, tmp_path):
+    import keras
+
+    spec = tiny_study.make_spec("cnn", FAMILIES["cnn"].defaults() | SMALL) | {"precision": precision}
+    winner = retrain.Winner("s", 0, spec, 3, (3e-3, 2e-3, 1e-3), (), 0.5)
+    task, told = data.task({"metric": "val_accuracy", "direction": "maximize"}, {}), []
+    retrain.retrain(winner, task, tmp_path / "model", lambda epoch, metrics: told.append(metrics))
+    found = final.evaluate(tmp_path / "model", data.split.test, lambda *given: None)
+
+    assert [metrics["learning_rate"] for metrics in told] == [3e-3, 2e-3, 1e-3]
+    assert all("val_loss" not in metrics for metrics in told)
+    pipeline = json.loads((tmp_path / "model" / "pipeline.json").read_text())
+    assert [epoch["loss"] for epoch in pipeline["history"]] == [metrics["loss"] for metrics in told]
+
+    model = keras.saving.load_model(tmp_path / "model" / "model.keras")
+    assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "plain Keras, so no augmentation of ours"
+    x = np.stack(list(final.heldout_features(data.corpus.kind, data.features["cnn"], data.split.test)))
+    assert np.asarray(model.predict_on_batch(x)) == pytest.approx(found.p, abs=1e-6)
+    assert model.input_shape == (None, *pipeline["input_shape"])
