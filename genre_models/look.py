@@ -163,6 +163,9 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
 def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
     winner, number = request.winner, request.next_number()
     said.step(f"retraining trial {winner.trial} on all {len(task['tracks'])} development tracks for {winner.best_epoch} epochs")
+    added = retrain.added_since(winner.spec)
+    if added:
+        said.step(f"note: {winner.spec['family']} has parameters that it had not when the study was made; they take their defaults: {added}")
     folder = request.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
     retrain.retrain(winner, task, folder / "model", said.epoch)

@@ -82,7 +82,7 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     spec, family = winner.spec, importlib.import_module(FAMILIES[winner.spec["family"]].module)
     data = every_track(spec, task)
     fitted = family.fit(
-        spec["params"],
+        FAMILIES[spec["family"]].defaults() | spec["params"],
         data,
         epochs=winner.best_epoch,
         seed=spec["seed"],
@@ -102,6 +102,11 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     fsync_tree(partial)
     partial.rename(folder)
     fsync_tree(folder)
+
+
+def added_since(spec: dict) -> dict:
+    """Parameters that the family has learned since the trial ran, with the defaults that the retrain takes for them."""
+    return {name: value for name, value in FAMILIES[spec["family"]].defaults().items() if name not in spec["params"]}
 
 
 def compute_in_float32(path: Path) -> None:

@@ -7,12 +7,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from search.trial import Trial
 
 #: Parameters named in the terminal's table, at most; the file has them all.
-_SHOWN_PARAMETERS = 6
+_SHOWN_PARAMETERS = 8
+#: From so many columns on there is room for them in the table.
+_WIDE = 120
 
 
 def ranked(trials: list[Trial], maximize: bool) -> list[Trial]:
@@ -37,42 +41,56 @@ def varied_parameters(trials: list[Trial]) -> list[str]:
     return sorted(counts, key=lambda name: -counts[name])
 
 
-def leaderboard_table(trials: list[Trial], maximize: bool, metric: str, *, rows: int = 10, title: str = "") -> Table:
-    """The best trials as a table.
+def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, metric: str, *, rows: int = 10, title: str = "") -> None:
+    """Print the best trials, and the settings of each; on a narrow screen the settings follow below.
 
     Parameters
     ----------
+    console : rich.console.Console
     trials : list of Trial
     maximize : bool
     metric : str
-        Heads the score's column.
+        What the score is.
     rows : int
         At most so many.
     title : str
         Says 'demo' where the corpus is one.
     """
-    table = Table(title=title or None, title_justify="left", header_style="bold", pad_edge=False)
-    for name, justify in (("rank", "right"), ("trial", "right"), ("family", "left"), (metric, "right"), ("95 % interval", "left")):
-        table.add_column(name, justify=justify, no_wrap=True)
-    for name in ("epochs", "seconds", "parameters"):
+    wide = console.width >= _WIDE
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("rank", "trial"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("settings", overflow="fold")
-    shown = varied_parameters(trials)[:_SHOWN_PARAMETERS]
+    table.add_column("family", no_wrap=True)
+    for name in (metric, "95 % interval", "epochs", "seconds", "parameters"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("settings", overflow="fold")
+    shown = varied_parameters(trials)[: _SHOWN_PARAMETERS if wide else None]
     full = [t for t in ranked(trials, maximize) if t.is_full][:rows]
     for rank, trial in enumerate(full, 1):
-        outcome = trial.outcome
-        table.add_row(
-            str(rank),
-            str(trial.number),
-            trial.family,
-            f"{trial.value:.3f}",
-            _interval(outcome),
-            str(outcome.get("epochs", "")),
-            f"{outcome['seconds']:.0f}" if "seconds" in outcome else "",
-            f"{outcome['parameters']:,}" if "parameters" in outcome else "",
-            ", ".join(f"{n.rpartition('/')[2]} {_short(trial.params[n])}" for n in shown if n in trial.params),
-        )
-    return table
+        table.add_row(*_cells(rank, trial), *([_settings(trial, shown)] if wide else []))
+    console.print(table)
+    if not wide:
+        for rank, trial in enumerate(full[:3], 1):
+            console.print(f"{rank}: {_settings(trial, shown)}", markup=False, highlight=False, soft_wrap=False)
+
+
+def _cells(rank: int, trial: Trial) -> list[str]:
+    outcome = trial.outcome
+    return [
+        str(rank),
+        str(trial.number),
+        trial.family,
+        f"{trial.value:.3f}",
+        _interval(outcome),
+        str(outcome.get("epochs", "")),
+        f"{outcome['seconds']:.0f}" if "seconds" in outcome else "",
+        f"{outcome['parameters']:,}" if "parameters" in outcome else "",
+    ]
+
+
+def _settings(trial: Trial, shown: list[str]) -> str:
+    return ", ".join(f"{name.rpartition('/')[2]} {_short(trial.params[name])}" for name in shown if name in trial.params)
 
 
 def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str) -> None:

@@ -121,6 +121,8 @@ def ending_text(trial: Trial, leads: bool) -> str:
         return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f} after {epochs} epochs{spent}{'  ← best so far' if leads else ''}"
     value = f", {trial.value:.3f}" if trial.value is not None else ""
     reason = f": {trial.reason}" if trial.reason and trial.end != "pruned" else ""
+    if trial.end == "refused":
+        return f"trial {trial.number} {trial.family}: refused before it was built{reason}"
     return f"trial {trial.number} {trial.family}: {trial.end}{value} at epoch {epochs}{spent}{reason}"
 
 

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
-    console = Console(soft_wrap=not sys.stdout.isatty())
+    console = Console(width=None if sys.stdout.isatty() else 160)  # a log has no edge to wrap at
     try:
         if options.describe is not None:
             return _describe(options.describe, console)
@@ -208,8 +208,7 @@ def tell_corpus(data: TaskData, console: Console) -> None:
     """Say what was found, what was left out and why, and how it was dealt."""
     corpus, split = data.corpus, data.split
     unreadable = [row for row in data.scan.rows if not row.readable]
-    demo = " (demo: music made by this program, its scores say nothing about real music)" if corpus.demo else ""
-    lines = [f"corpus: {corpus.name}{demo}: {len(data.scan.rows) - len(unreadable)} readable {corpus.kind} tracks, {len(split.labels)} classes"]
+    lines = [f"corpus: {corpus.name}: {len(data.scan.rows) - len(unreadable)} readable {corpus.kind} tracks, {len(split.labels)} classes"]
     lines += [*corpus.notes, *split.notes]
     if unreadable:
         lines.append(f"{len(unreadable)} files can't be decoded and are left out:")
@@ -250,7 +249,7 @@ def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str
 
 def tell_results(folder: Path, config: SearchConfig, finished: Finished, demo: bool, console: Console) -> int:
     """The leaderboard, where things are, and what to do next; returns the exit code."""
-    from search.leaderboard import leaderboard_table, write_leaderboard
+    from search.leaderboard import print_leaderboard, write_leaderboard
 
     maximize = config.objective.direction == "maximize"
     write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric)
@@ -258,7 +257,7 @@ def tell_results(folder: Path, config: SearchConfig, finished: Finished, demo: b
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
         title = f"study {config.study}{' (demo corpus)' if demo else ''}: trials with the full budget"
-        console.print(leaderboard_table(finished.trials, maximize, config.objective.metric, title=title))
+        print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
     else:
         console.print("no trial has had the full budget yet; run the same command again to go on", markup=False)
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder

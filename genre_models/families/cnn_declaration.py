@@ -5,12 +5,13 @@ from __future__ import annotations
 from genre_models.families.declaration import Declared, Family
 
 _BY_DEPTH = {"filters_per_layer": ("",)}
+_NORMALISED = {"batch_norm": (True,)}
 _MASKED = {"spec_augment": (True,)}
 _PLATEAU = {"schedule": ("plateau",)}
 _STOPPING = {"early_stopping": (True,)}
 
 ARCHITECTURE = (
-    Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, batch norm, pooling, dropout]", 1, 6, when=_BY_DEPTH),
+    Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, pool, batch norm, dropout]", 1, 6, when=_BY_DEPTH),
     Declared("filters", "int", 32, "Filters of the first block", 4, 256, log=True, when=_BY_DEPTH),
     Declared("filter_growth", "float", 1.5, "Factor from the filters of one block to those of the next; at most 512 filters", 1.0, 2.0,
              when=_BY_DEPTH),
@@ -20,8 +21,10 @@ ARCHITECTURE = (
     Declared("pooling", "choice", "max", "What a pool keeps of its window", choices=("max", "average")),
     Declared("pool", "widths", "2-2", 'Pool size of every block as "height-width" (mel bands, frames), stride the same, no padding', 1, 8),
     Declared("batch_norm", "bool", True, "Batch normalisation in every block"),
+    Declared("batch_norm_place", "choice", "after_pool", "Where in a block; before the pool costs about a third more time and memory",
+             choices=("after_pool", "before_pool"), when=_NORMALISED),
     Declared("batch_norm_momentum", "float", 0.9, "Part of the running mean and variance that a step keeps; a low one suits short epochs",
-             0.5, 0.999, when={"batch_norm": (True,)}),
+             0.5, 0.999, when=_NORMALISED),
     Declared("activation", "choice", "relu", "Activation after convolutions and hidden dense layers", choices=("relu", "elu", "gelu")),
     Declared("dropout", "float", 0.2, "Part of the values dropped at the end of every block", 0.0, 0.7),
     Declared("head", "choice", "global_average", "From feature maps to a vector: all values, or the mean of each map",

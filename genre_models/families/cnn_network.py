@@ -67,9 +67,11 @@ def _blocks(params: Mapping[str, Any], policy: str, seeds) -> list[layers.Layer]
     for k, filters in enumerate(block_filters(params), start=1):
         stack.append(layers.Conv2D(filters, params["kernel"], padding="same", dtype=policy, name=f"conv{k}"))
         stack.append(layers.Activation(params["activation"], dtype=policy, name=f"activation{k}"))
-        if params["batch_norm"]:
-            stack.append(layers.BatchNormalization(momentum=params["batch_norm_momentum"], dtype=policy, name=f"batch_norm{k}"))
         stack.append(pool(pool_size(params), dtype=policy, name=f"pool{k}"))
+        if params["batch_norm"]:
+            place = -1 if params["batch_norm_place"] == "before_pool" else len(stack)
+            norm = layers.BatchNormalization(momentum=params["batch_norm_momentum"], dtype=policy, name=f"batch_norm{k}")
+            stack.insert(place, norm)
         if params["dropout"] > 0:
             stack.append(layers.Dropout(params["dropout"], seed=int(next(seeds)), dtype=policy, name=f"dropout{k}"))
     return stack

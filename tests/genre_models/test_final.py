@@ -11,6 +11,7 @@ import pytest
 from genre_models import final, look, retrain, verdict
 from genre_models.durable import sha256_file, write_whole
 from genre_models.errors import CorpusError, GenreModelsError, HeldOutError, SealedError
+from genre_models.families import FAMILIES, Declared, Family
 from genre_models.prepare import open_task
 from genre_models.settings import DataSettings, FeatureSettings
 from tests import fake_family, tiny_study
@@ -64,6 +65,19 @@ def test_the_retrain_takes_every_development_track_and_the_recorded_rates(tmp_pa
     assert seen["validation"] == []
     assert (seen["epochs"], seen["learning_rates"], seen["seed"], seen["precision"]) == (2, [1e-3, 5e-4], 4, "float32")
     assert told == [1, 2]
+
+
+def test_a_parameter_that_came_after_the_study_takes_its_default_and_is_told(tmp_path, data, task, monkeypatch):
+    seen, told = {}, []
+    original = fake_family.fit
+    monkeypatch.setattr(fake_family, "fit", lambda params, *given, **options: (seen.update(params), original(params, *given, **options))[1])
+    grown = Family("fake", "", (Declared("old", "int", 1, ""), Declared("new", "int", 5, "")), "tests.fake_family")
+    monkeypatch.setitem(FAMILIES, "fake", grown)
+    request = request_of(tmp_path, data)
+    request.winner.spec["params"] = {"old": 3}
+    look.take(request, task, data.split.test, look.Said(told.append, SILENT.epoch, SILENT.progress))
+    assert seen == {"old": 3, "new": 5}
+    assert any("{'new': 5}" in line for line in told)
 
 
 def test_the_saved_folder_says_what_it_is(tmp_path, task):
