@@ -39,10 +39,13 @@ class Network:
         From features as cached to probabilities; what is saved.
     trainer : keras.Model
         From features as cached to logits, with augmentation.
+    settler : keras.Model or None
+        The core without dropout, where batch norm is to be measured anew before the network is used (see `settle`); None where it is not.
     """
 
     core: keras.Model
     trainer: keras.Model
+    settler: keras.Model | None = None
 
 
 @dataclass(frozen=True)

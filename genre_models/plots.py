@@ -75,17 +75,19 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
     search, retrain : sequence of dict
         One for each epoch; keys that a family did not record are left out of the picture.
     """
-    figure = _figure(10.0, 4.2)
+    figure, longest = _figure(10.0, 4.2), max(len(search), len(retrain))
     for axes, (name, label) in zip(figure.subplots(1, 2), {"loss": "loss (nats)", "accuracy": "accuracy"}.items(), strict=True):
         _line(axes, search, name, TRAIN, "-", "search, training")
         _line(axes, search, f"val_{name}", VALIDATION, "-", "search, validation")
         _line(axes, retrain, name, RETRAIN, (0, (4, 1.5)), "retrain, all development tracks")
         axes.axvline(metrics["epochs"], color=BEST, linewidth=1, zorder=0)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        axes.annotate("best epoch", (metrics["epochs"], 1.0), (3, -10), **where, color=FAINT, fontsize=8)
+        late = metrics["epochs"] > 0.8 * longest  # then the words go to the left of the line, where there is room
+        where |= {"ha": "right" if late else "left", "color": FAINT, "fontsize": 8}
+        axes.annotate("best epoch", (metrics["epochs"], 1.0), (-3 if late else 3, -10), **where)
         axes.set_xlabel("epoch", color=FAINT)
         axes.set_ylabel(label, color=FAINT)
-        axes.set_xlim(0.5, max(len(search), len(retrain)) + 0.5)
+        axes.set_xlim(0.5, longest + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y", color="#e4e7eb")
         axes.spines[["top", "right"]].set_visible(False)

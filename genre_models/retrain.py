@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
+from genre_models.keras_model import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +96,8 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
     fitted.save(partial)
-    if spec["precision"] != "float32":
-        compute_in_float32(partial / "model.keras")
+    if hasattr(fitted, "core"):
+        finish(partial / "model.keras", data, spec["seed"])
     seconds = time.perf_counter() - started
     write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, task, data, fitted, seconds), indent=1) + "\n")
     fsync_tree(partial)
@@ -107,24 +108,6 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
 def added_since(spec: dict) -> dict:
     """Parameters that the family has learned since the trial ran, with the defaults that the retrain takes for them."""
     return {name: value for name, value in FAMILIES[spec["family"]].defaults().items() if name not in spec["params"]}
-
-
-def compute_in_float32(path: Path) -> None:
-    """Rewrite a Keras model that was trained in mixed precision: same weights, which are float32 already, and layers that compute in float32.
-
-    So what the file predicts depends on no machine's bfloat16, and whoever loads it gets the scores of the evaluation.
-    """
-    import keras
-
-    def layer_in_float32(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if isinstance(layer, keras.layers.InputLayer):
-            return layer  # its type is that of the features, not of any computation
-        return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-
-    mixed = keras.saving.load_model(path, compile=False, safe_mode=True)
-    plain = keras.models.clone_model(mixed, clone_function=layer_in_float32)
-    plain.set_weights(mixed.get_weights())
-    plain.save(path)
 
 
 def every_track(spec: dict, task: dict) -> DevelopmentData:

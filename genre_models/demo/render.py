@@ -1,6 +1,6 @@
 """Writes the demo corpus: a folder that is complete or absent, rendered on all cores.
 
-Owns the folder, its marker and the processes. Imports NumPy and SciPy only where a track is rendered. The folder of version 1 with seed 0 holds
+Owns the folder, its marker and the processes. Imports NumPy and SciPy only where a track is rendered. The folder holds
 ``march/march.00000.wav`` and so on, 22,050 Hz, mono, 16 bit, and the marker `MARKER`.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from genre_models.demo.styles import STYLES
 from genre_models.errors import CorpusError
 
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 """Version of the generator: raised with any change that changes a sample. Callers put it in the name of the folder."""
 
 MARKER = "demo.json"

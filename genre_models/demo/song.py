@@ -12,7 +12,7 @@ import numpy as np
 
 from genre_models.demo.styles import CHORDS, SCALES, STYLES, Part, Style
 
-CROSSOVER = 0.04
+CROSSOVER = 0.03
 """Probability that a role takes its pattern, and apart from that its timbre, from another style: genres overlap, and so no classifier can reach 1.0."""
 
 ROLES = ("bass", "comp", "lead")

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MOST_BLOCKS, MOST_FILTERS = 6, 512
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 _BYTES, _MIB = 4, 2**20
-# Arrays of a block that training holds at once: at full size the convolution's output, the activation and a gradient under way, with batch norm
-# there its output, with gelu the terms it is made of; at the pooled size the outputs, the dropout mask and a gradient. They bound the resident
-# memory measured on a CPU for configurations of 60 to 1,000 MiB.
-_FULL_SIZE_ARRAYS, _POOLED_ARRAYS = 3, 4
-_GELU_ARRAYS = 3
+# Arrays of a block that training holds at once: at full size the activation and a gradient under way, with batch norm there its output and
+# another gradient, with gelu the terms it is made of; at the pooled size the outputs, the dropout mask and a gradient. So chosen, they come
+# within a third of the resident memory measured on a CPU for networks of 60 to 1,000 MiB.
+_FULL_SIZE_ARRAYS, _POOLED_ARRAYS = 2, 4
+_NORM_ARRAYS, _GELU_ARRAYS = 2, 3
 
 
 def block_filters(params: Mapping[str, Any]) -> tuple[int, ...]:
@@ -110,7 +110,7 @@ def estimate(params: Mapping[str, Any], input_shape: Sequence[int], n_classes: i
     """
     sizes, filters = block_sizes(params, input_shape), block_filters(params)
     norm_before = params["batch_norm"] and params["batch_norm_place"] == "before_pool"
-    full_size = _FULL_SIZE_ARRAYS + norm_before + (_GELU_ARRAYS if params["activation"] == "gelu" else 0)
+    full_size = _FULL_SIZE_ARRAYS + (_NORM_ARRAYS if norm_before else 0) + (_GELU_ARRAYS if params["activation"] == "gelu" else 0)
     weights = macs = activations = 0
     before = int(input_shape[2])
     for (height, width), pooled, n in zip(sizes, sizes[1:], filters):

@@ -23,8 +23,10 @@ ARCHITECTURE = (
     Declared("batch_norm", "bool", True, "Batch normalisation in every block"),
     Declared("batch_norm_place", "choice", "after_pool", "Where in a block; before the pool costs about a third more time and memory",
              choices=("after_pool", "before_pool"), when=_NORMALISED),
+    Declared("batch_norm_statistics", "choice", "measured", "Mean and variance for scoring: measured on training tracks each epoch, or running "
+             "averages of the steps", choices=("measured", "running"), when=_NORMALISED),
     Declared("batch_norm_momentum", "float", 0.9, "Part of the running mean and variance that a step keeps; a low one suits short epochs",
-             0.5, 0.999, when=_NORMALISED),
+             0.5, 0.999, when={"batch_norm_statistics": ("running",)}),
     Declared("activation", "choice", "relu", "Activation after convolutions and hidden dense layers", choices=("relu", "elu", "gelu")),
     Declared("dropout", "float", 0.2, "Part of the values dropped at the end of every block", 0.0, 0.7),
     Declared("head", "choice", "global_average", "From feature maps to a vector: all values, or the mean of each map",

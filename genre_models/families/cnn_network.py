@@ -52,7 +52,11 @@ def build(
     probabilities = layers.Softmax(dtype="float32", name="probabilities")(_apply(body, scaled))
     core = keras.Model(inputs, probabilities, name="cnn")
     trainer = keras.Model(inputs, layers.Activation("linear", dtype="float32", name="logits")(logits), name="cnn_training")
-    return Network(core, trainer)
+    settler = None
+    if params["batch_norm"] and params["batch_norm_statistics"] == "measured":
+        kept = [layer for layer in body if not isinstance(layer, layers.Dropout)]
+        settler = keras.Model(inputs, _apply(kept, scaled), name="cnn_without_dropout")
+    return Network(core, trainer, settler)
 
 
 def _apply(stack: Sequence[layers.Layer], x: Any) -> Any:
