@@ -61,7 +61,8 @@ class Fitted:
     stopped_early : bool
         By the family's own early stopping.
     history : list of dict
-        For each epoch ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ``seconds`` and, with validation, ``val_loss``, ``val_accuracy``.
+        For each epoch ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ``seconds`` and, with validation, ``val_loss`` and
+        ``val_accuracy``.
     parameters : int
         Trainable.
     phases : dict of str to float

@@ -23,7 +23,10 @@ from genre_models.precision import resolve_precision
 __all__ = ["METRICS", "Objective", "build", "resolve_precision", "screen"]
 
 METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
-_LIMITS = {"gflops": ("GFLOP for one item", "fewer filters or smaller features"), "memory_mib": ("MiB to train", "a smaller batch or fewer filters")}
+_LIMITS = {
+    "gflops": ("GFLOP for one item", "fewer filters or smaller features"),
+    "memory_mib": ("MiB to train", "a smaller batch or fewer filters"),
+}
 _OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and torch's; jax says it in the text
 
 

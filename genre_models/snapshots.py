@@ -1,6 +1,6 @@
 """A training run's state on disk: arrays and counters, whole or absent, nothing pickled.
 
-`state.json` names the array file that belongs to it and is renamed into place last, so a crash between the two leaves the previous snapshot.
+`state.json` names the array file that belongs to it and is renamed into place last, so a crash between the two leaves the snapshot before.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def read_snapshot(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if state.get("format") != FORMAT:
-            raise GenreModelsError(f"{folder}: the snapshot has format {state.get('format')}, this version reads {FORMAT}: start the trial afresh")
+            found = f"{folder}: the snapshot has format {state.get('format')}, this version reads {FORMAT}"
+            raise GenreModelsError(f"{found}: start the trial afresh")
         with np.load(folder / Path(state["arrays"]).name, allow_pickle=False) as stored:
             return dict(stored), state
     except (OSError, ValueError, KeyError) as error:

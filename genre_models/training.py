@@ -1,7 +1,7 @@
 """The training loop of every Keras family: epochs, scores by track, the best weights, snapshots.
 
-Our own loop over `train_on_batch` rather than `fit`: the order of the batches then follows from (seed, epoch) alone, a run can stop and go on
-at any epoch, and on a CPU it is no slower (docs/benchmarks.md). XLA stays off: measured on a CPU it made the same steps 6 times slower.
+Our own loop over `train_on_batch` rather than `fit`: the order of the batches then follows from (seed, epoch) alone, a run can stop and
+go on at any epoch, and on a CPU it is no slower. XLA stays off: measured on a CPU it made the same steps about 6 times slower.
 Backend-neutral: no call goes to TensorFlow. Importing this module imports Keras.
 """
 
@@ -15,14 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from genre_models.batch_norm import settle
 from genre_models.errors import GenreModelsError, TrainingDiverged
 from genre_models.fitted import Data, Fitted, Network, even_batches, predict
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
 from genre_models.snapshots import read_snapshot, write_snapshot
-
-SETTLING_TRACKS = 256
-FEWEST_SETTLED_TOGETHER = 16
 
 Snapshot = Callable[[str], None]
 Report = Callable[[int, dict[str, float], Snapshot], str]
@@ -35,37 +33,6 @@ def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
     """
     order = np.random.default_rng([seed, epoch]).permutation(n)
     return np.resize(order, even_batches(n, batch_size))
-
-
-def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: int) -> None:
-    """Set the means and variances of batch norm to averages over some training tracks, neither augmented nor with anything dropped.
-
-    The running averages of training lag behind the weights when an epoch has few steps, and were taken with dropout on, which a max pool
-    turns into another mean. On the real GTZAN images a network with dropout 0.2 scored 0.29 with them (docs/benchmarks.md).
-
-    Parameters
-    ----------
-    model : keras.Model
-        The network without dropout; shares its batch norm layers with the one to be settled.
-    data : Data
-    batch_size : int
-    seed, epoch : int
-        Which tracks: at most `SETTLING_TRACKS`.
-
-    Source
-    ------
-    Y. Wu and J. Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 (PreciseBN), arXiv:2105.07576.
-    """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    momenta = [layer.momentum for layer in norms]
-    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_ids))[:SETTLING_TRACKS]
-    rows = max(batch_size, FEWEST_SETTLED_TOGETHER)
-    for step, start in enumerate(range(0, len(chosen), rows)):
-        for layer in norms:
-            layer.momentum = step / (step + 1)  # turns the running average into a plain one
-        model(data.features([data.train_ids[row] for row in chosen[start : start + rows]]), training=True)
-    for layer, momentum in zip(norms, momenta):
-        layer.momentum = momentum
 
 
 def make_optimizer(params: Mapping[str, Any], precision: str) -> keras.optimizers.Optimizer:
@@ -210,7 +177,8 @@ class _Run:
         self.optimizer.learning_rate = rate
         metrics = self._train(epoch)
         trained = time.perf_counter()
-        if self.network.settler is not None:
+        is_used = self.validates or epoch == self.epochs
+        if self.network.settler is not None and is_used:
             settle(self.network.settler, self.data, self.params["batch_size"], self.seed, epoch)
         if self.validates:
             metrics |= self._validate(epoch)
@@ -238,7 +206,8 @@ class _Run:
         ids = self.data.validation_ids
         p = predict(self.network.core, self.data, ids, self.params["batch_size"])
         if not np.isfinite(p).all():
-            raise TrainingDiverged(f"val_loss is not finite at epoch {epoch}: the network's probabilities are not; a lower learning rate may help")
+            found = f"val_loss is not finite at epoch {epoch}: the network's probabilities are not"
+            raise TrainingDiverged(f"{found}; a lower learning rate may help")
         targets = self.data.targets(ids)
         return {"val_loss": log_loss(targets, p), "val_accuracy": accuracy(targets, p)}
 

@@ -45,7 +45,8 @@ def block_filters(params: Mapping[str, Any]) -> tuple[int, ...]:
     """
     widths = parse_widths(params["filters_per_layer"])
     if len(widths) > MOST_BLOCKS:
-        raise ConfigurationRefused(f"filters_per_layer: {params['filters_per_layer']!r} has {len(widths)} blocks; 1 to {MOST_BLOCKS} may be given")
+        found = f"filters_per_layer: {params['filters_per_layer']!r} has {len(widths)} blocks"
+        raise ConfigurationRefused(f"{found}; 1 to {MOST_BLOCKS} may be given")
     if widths:
         return widths
     return tuple(min(MOST_FILTERS, round(params["filters"] * params["filter_growth"] ** k)) for k in range(params["depth"]))

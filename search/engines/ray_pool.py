@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,8 +116,9 @@ class RayEngine:
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
             try:
+                _knock(self._address)
                 ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, RayError, ValueError, RuntimeError) as error:
+            except (OSError, RayError, ValueError, RuntimeError) as error:
                 raise SearchError(
                     f"--address {self._address}: no Ray cluster answers there ({_first_line(error)}); "
                     "start one with 'ray start --head', or leave --address out to run on this machine"
@@ -239,6 +241,13 @@ class _Pool:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= WORKERS_LOST:
             raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {_last_line(error)}")
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nothing listens: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -91,7 +91,11 @@ def test_parameters_are_exactly_what_keras_counts(seed):
 
 @pytest.mark.parametrize(
     ("change", "parameters"),
-    [({}, 735_944), ({"filters_per_layer": "32-128-192-98", "kernel": 6}, 1_724_622), ({"filters_per_layer": "64-64-64-96", "kernel": 4}, 243_560)],
+    [
+        ({}, 735_944),
+        ({"filters_per_layer": "32-128-192-98", "kernel": 6}, 1_724_622),
+        ({"filters_per_layer": "64-64-64-96", "kernel": 4}, 243_560),
+    ],
 )
 def test_published_networks_have_their_published_size(change, parameters):
     params = KOSTRZEWA | change
@@ -103,7 +107,8 @@ def test_the_kostrzewa_network_is_built_layer_by_layer():
     assert trainable(core) == 735_944
     assert core.count_params() == 736_712
     kinds = [type(layer).__name__ for layer in core.layers]
-    assert kinds == ["InputLayer", "Rescaling", *(4 * ["Conv2D", "Activation", "BatchNormalization", "MaxPooling2D", "Dropout"]), "Flatten", "Dense", "Softmax"]
+    block = ["Conv2D", "Activation", "BatchNormalization", "MaxPooling2D", "Dropout"]
+    assert kinds == ["InputLayer", "Rescaling", *(4 * block), "Flatten", "Dense", "Softmax"]
     assert core.get_layer("flatten").output.shape == (None, 2048)
 
 

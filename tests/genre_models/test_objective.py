@@ -54,14 +54,21 @@ def go(epoch, metrics, snapshot):
     return "continue"
 
 
-def test_an_outcome_has_all_that_the_contract_names(task, tmp_path):
+def test_an_outcome_has_all_that_the_contract_names(task):
     seen = []
-    outcome = objective.build(task).run(SPEC, lambda epoch, metrics, snapshot: seen.append((epoch, metrics)) or "continue", workdir=str(tmp_path / "t"))
+
+    def note(epoch, metrics, snapshot):
+        seen.append((epoch, metrics))
+        return "continue"
+
+    outcome = objective.build(task).run(SPEC, note)
     assert json.loads(json.dumps(outcome)) == outcome
     assert set(outcome) >= {
-        "value", "best_epoch", "epochs", "stopped_early", "interval", "parameters", "gflops", "fit_seconds", "n_validation", "history", "seconds", "phases",
+        "value", "best_epoch", "epochs", "stopped_early", "interval", "parameters", "gflops", "fit_seconds", "n_validation", "history",
+        "seconds", "phases",
     }
-    assert [epoch for epoch, _ in seen] == [1, 2] and set(seen[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+    assert [epoch for epoch, _ in seen] == [1, 2]
+    assert set(seen[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
     assert outcome["value"] == outcome["history"][outcome["best_epoch"] - 1]["val_accuracy"]
     assert outcome["interval"] == pytest.approx(list(wilson_interval(round(outcome["value"] * 6), 6)))
     assert outcome["n_validation"] == 6 and 0 < outcome["fit_seconds"] < outcome["seconds"]
@@ -125,7 +132,8 @@ def test_screen_gives_the_cost_or_the_reason(task):
     assert set(cost) == {"parameters", "gflops", "memory_mib"} and all(value > 0 for value in cost.values())
     with pytest.raises(ConfigurationRefused, match="block 5 of 5"):
         objective.screen(SPEC | {"params": PARAMS | {"depth": 5}}, task)
-    for limits, message in (({"memory_mib": 0.01}, "MiB to train, the limit is 0.01: a smaller batch"), ({"gflops": 1e-9}, "GFLOP for one item")):
+    over = (({"memory_mib": 0.01}, "MiB to train, the limit is 0.01: a smaller batch"), ({"gflops": 1e-9}, "GFLOP for one item"))
+    for limits, message in over:
         with pytest.raises(ConfigurationRefused, match=message):
             objective.screen(SPEC, task | {"limits": limits})
 

@@ -1,0 +1,43 @@
+"""Statistics of batch norm that fit the weights they are used with. Imports Keras."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from genre_models.fitted import Data, even_batches
+
+SETTLING_TRACKS = 256  # a mean and a variance of each channel, over as many tracks and all their positions
+FEWEST_SETTLED_TOGETHER = 16
+
+
+def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: int) -> None:
+    """Set the means and variances of batch norm to averages over some training tracks, neither augmented nor with anything dropped.
+
+    The running averages of training lag behind the weights when an epoch has few steps, and were taken with dropout on, which a max pool
+    turns into another mean. On 709 real GTZAN images at 64 x 64, dropout 0.2, 14 epochs, one seed: validation accuracy 0.12 to 0.43 and
+    0.29 at the end with running averages, 0.37 to 0.71 and 0.70 at the end with measured ones, from the very same weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network without dropout; shares its batch norm layers with the one to be settled.
+    data : Data
+    batch_size : int
+    seed, epoch : int
+        Which tracks: at most `SETTLING_TRACKS`.
+
+    Source
+    ------
+    Y. Wu and J. Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 (PreciseBN), arXiv:2105.07576.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in norms]
+    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_ids))[:SETTLING_TRACKS]
+    steps, _ = even_batches(len(chosen), max(batch_size, FEWEST_SETTLED_TOGETHER))
+    for step, rows in enumerate(np.array_split(chosen, steps)):
+        for layer in norms:
+            layer.momentum = step / (step + 1)  # turns the running average into a plain one
+        model(data.features([data.train_ids[row] for row in rows]), training=True)
+    for layer, momentum in zip(norms, momenta):
+        layer.momentum = momentum
