@@ -7,11 +7,12 @@ import numpy as np
 
 from genre_models.fitted import Data, even_batches
 
-SETTLING_TRACKS = 128  # a mean and a variance of each channel, over as many tracks and all their positions
+SETTLING_TRACKS = 128  # each epoch: a mean and a variance of each channel, over as many tracks and all their positions
+FINAL_SETTLING_TRACKS = 4096  # once, for a model that is kept and that no validation watches
 FEWEST_SETTLED_TOGETHER = 16
 
 
-def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: int) -> None:
+def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: int, tracks: int = SETTLING_TRACKS) -> None:
     """Set the means and variances of batch norm to averages over some training tracks, neither augmented nor with anything dropped.
 
     The running averages of training lag behind the weights when an epoch has few steps, and were taken with dropout on, which a max pool
@@ -25,7 +26,9 @@ def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: in
     data : Data
     batch_size : int
     seed, epoch : int
-        Which tracks: at most `SETTLING_TRACKS`.
+        They choose the tracks.
+    tracks : int
+        At most so many.
 
     Source
     ------
@@ -33,7 +36,7 @@ def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: in
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
-    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_ids))[:SETTLING_TRACKS]
+    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_ids))[:tracks]
     steps, _ = even_batches(len(chosen), max(batch_size, FEWEST_SETTLED_TOGETHER))
     for step, rows in enumerate(np.array_split(chosen, steps)):
         for layer in norms:

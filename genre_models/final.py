@@ -142,4 +142,5 @@ def load_predictor(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
     model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    model.jit_compile = False  # XLA takes longer to compile than a few hundred tracks to predict
     return lambda batch: np.asarray(model.predict_on_batch(batch), dtype=np.float32)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
-from genre_models.keras_model import finish
+from genre_models.keras_model import rewrite_in_float32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     partial.mkdir(parents=True)
     fitted.save(partial)
     if hasattr(fitted, "core"):
-        finish(partial / "model.keras", data, spec["seed"])
+        rewrite_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
     write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, task, data, fitted, seconds), indent=1) + "\n")
     fsync_tree(partial)

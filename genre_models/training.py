@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_models.batch_norm import settle
+from genre_models.batch_norm import FINAL_SETTLING_TRACKS, SETTLING_TRACKS, settle
 from genre_models.errors import GenreModelsError, TrainingDiverged
 from genre_models.fitted import Data, Fitted, Network, even_batches, predict
 from genre_models.metrics import accuracy, log_loss
@@ -179,7 +179,8 @@ class _Run:
         trained = time.perf_counter()
         is_used = self.validates or epoch == self.epochs
         if self.network.settler is not None and is_used:
-            settle(self.network.settler, self.data, self.params["batch_size"], self.seed, epoch)
+            tracks = SETTLING_TRACKS if self.validates else FINAL_SETTLING_TRACKS
+            settle(self.network.settler, self.data, self.params["batch_size"], self.seed, epoch, tracks)
         if self.validates:
             metrics |= self._validate(epoch)
         metrics |= {"learning_rate": rate, "seconds": time.perf_counter() - started}

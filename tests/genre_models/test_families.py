@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_models.errors import ConfigurationRefused
@@ -112,6 +112,7 @@ def test_the_kostrzewa_network_is_built_layer_by_layer():
     assert core.get_layer("flatten").output.shape == (None, 2048)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(4, 256), st.floats(1.0, 2.0))
 def test_filters_grow_and_are_capped(depth, filters, growth):
     widths = cnn.block_filters(DEFAULTS | {"depth": depth, "filters": filters, "filter_growth": growth})

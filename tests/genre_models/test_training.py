@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genre_models.errors import GenreModelsError, TrainingDiverged
@@ -76,6 +76,7 @@ def test_constant_cosine_and_plateau():
     assert rates("plateau", [1, 0.9, 0.9, 0.95, 0.95, 0.9], factor=0.5, patience=2) == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.05, 0.05])
 
 
+@settings(deadline=None)  # the first example may import TensorFlow, on a busy machine
 @given(st.integers(1, 100))
 def test_cosine_falls_and_stays_above_zero(epochs):
     seen = rates("cosine", [1.0] * epochs)
@@ -108,6 +109,7 @@ def test_replay_needs_a_rate_for_each_epoch_and_a_plateau_needs_validation():
 # Batches
 
 
+@settings(deadline=None)  # the first example may import TensorFlow, on a busy machine
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**63), st.integers(1, 50))
 def test_batches_cover_every_item_and_are_equally_large(n, batch_size, seed, epoch):
     from genre_models.training import epoch_batches
