@@ -57,7 +57,7 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
         Says 'demo' where the corpus is one.
     """
     wide = console.width >= _WIDE
-    table = Table(title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for name in ("rank", "trial"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("family", no_wrap=True)

@@ -95,10 +95,18 @@ class Standing:
     def best_text(self) -> str:
         """The leader and its interval in words."""
         if self.best is None:
-            return "no trial has had the full budget yet"
+            return self._best_on_the_way()
         interval = self.best.outcome.get("interval")
         told = f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else ""
         return f"best {self.best.value:.3f}{told} by trial {self.best.number}"
+
+    def _best_on_the_way(self) -> str:
+        reached = [t for t in self.trials.values() if t.reports and t.state != "FAIL"]
+        sign = 1 if self.maximize else -1
+        leader = max(reached, key=lambda t: sign * t.best(self.maximize), default=None)
+        if leader is None:
+            return "no score yet"
+        return f"best on the way {leader.best(self.maximize):.3f} by trial {leader.number}, none at full budget yet"
 
 
 def duration(seconds: float | None) -> str:
@@ -176,18 +184,23 @@ class LiveMonitor:
 
 def live_view(standing: Standing) -> Group:
     """The display as a picture of this moment."""
-    head = Table.grid(padding=(0, 2))
-    if standing.trials_wanted:
-        done = Text(f"{standing.counted}/{standing.trials_wanted} trials")
-        head.add_row(done, ProgressBar(total=standing.trials_wanted, completed=standing.counted, width=40), f"{standing.epochs} epochs")
     left = f", about {duration(standing.seconds_left())} left" if standing.seconds_left() is not None else ""
-    head.add_row(Text(duration(standing.elapsed) + left), Text(standing.counts_text()), Text(standing.best_text(), style="green"))
+    lines: list[Table | Text] = []
+    if standing.trials_wanted:
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(
+            f"{standing.counted}/{standing.trials_wanted} trials",
+            ProgressBar(total=standing.trials_wanted, completed=standing.counted, width=40),
+            f"{standing.epochs} epochs",
+        )
+        lines.append(bar)
+    lines += [Text(f"{duration(standing.elapsed)}{left}; {standing.counts_text()}"), Text(standing.best_text(), style="green")]
     body = Table.grid(padding=(0, 2))
     for number, (trial, epoch, best) in sorted(standing.running.items()):
         told = f"best {best:.3f}" if best is not None else "starting"
         bar = ProgressBar(total=standing.max_epochs, completed=epoch, width=27)
         body.add_row(f"  trial {number}", trial.family, bar, f"epoch {epoch}/{standing.max_epochs}", told)
-    return Group(head, body)
+    return Group(*lines, body)
 
 
 class _Redrawn:

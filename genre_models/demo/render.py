@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-import multiprocessing
 import os
 import shutil
 import wave
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
 from genre_models.demo.styles import STYLES
+from genre_models.durable import fsync_path, fsync_tree
 from genre_models.errors import CorpusError
+from genre_models.parallel import Lost, available_cores, run_jobs
 
 DEMO_VERSION = 2
 """Version of the generator: raised with any change that changes a sample. Callers put it in the name of the folder."""
@@ -60,8 +60,8 @@ def render_demo(
     seconds : float
         Length of a track, at least 0.5.
     workers : int, optional
-        Processes; as many as cores where left out, and none beside this one for a small corpus. More than one are started
-        fresh (spawned), so a script that calls this at import must guard its main part.
+        Processes; as many as cores where left out, and none beside this one for a small corpus. More than one are
+        spawned, so a script that calls this must guard its main part with ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def render_demo(
     Raises
     ------
     CorpusError
-        If a size is out of range, or `folder` holds something else than this very corpus.
+        If a size is out of range, `folder` holds something else than this very corpus, or it can't be written.
     """
     if tracks_per_style < 1 or not seconds >= 0.5:
         raise CorpusError(f"demo corpus: tracks_per_style must be at least 1 and seconds at least 0.5, found {tracks_per_style} and {seconds}")
@@ -90,7 +90,9 @@ def render_demo(
         try:
             _render_all(rendering, seed, tracks_per_style, seconds, workers, progress)
             (rendering / MARKER).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
+            fsync_tree(rendering)
             os.rename(rendering, folder)
+            fsync_path(folder.parent)
         finally:
             shutil.rmtree(rendering, ignore_errors=True)
     return folder
@@ -121,30 +123,25 @@ def _render_all(rendering: Path, seed: int, tracks_per_style: int, seconds: floa
     for style in STYLES:
         (rendering / style.name).mkdir(parents=True)
     tracks = [(style.name, number) for number in range(tracks_per_style) for style in STYLES]
-    batches = [tracks[first : first + _BATCH] for first in range(0, len(tracks), _BATCH)]
+    jobs = [(tracks[first : first + _BATCH], str(rendering), seed, seconds) for first in range(0, len(tracks), _BATCH)]
     if workers is None:
-        workers = 1 if len(tracks) * seconds < _INLINE_SECONDS else len(os.sched_getaffinity(0))
+        workers = 1 if len(tracks) * seconds < _INLINE_SECONDS else available_cores()
     done = 0
-    for finished in _run_batches(batches, workers, str(rendering), seed, seconds):
+    for finished in _run(jobs, workers):
+        if isinstance(finished, Lost):  # a full disk, or no memory
+            raise CorpusError(f"{rendering.parent}: the demo corpus could not be rendered there: {finished.reason}")
         done += finished
         if progress is not None:
             progress(done, len(tracks), "demo corpus")
 
 
-def _run_batches(batches: list[list[tuple[str, int]]], workers: int, rendering: str, seed: int, seconds: float) -> Iterator[int]:
-    """Yield the number of tracks of each batch when it is written."""
-    if workers <= 1:
-        for batch in batches:
-            yield _write_batch(batch, rendering, seed, seconds)
+def _run(jobs: list[tuple], workers: int) -> Iterator[int | Lost]:
+    """Yield the number of tracks of each job when they are written; one worker is this process."""
+    if workers > 1:
+        yield from (result for _, result in run_jobs(_write_batch, jobs, workers))
         return
-    # Spawned, not forked: the caller may run threads (TensorFlow, Ray), which a fork would leave in an unknown state.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(_write_batch, batch, rendering, seed, seconds) for batch in batches]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    for job in jobs:
+        yield _write_batch(*job)
 
 
 def _write_batch(batch: list[tuple[str, int]], rendering: str, seed: int, seconds: float) -> int:

@@ -199,10 +199,10 @@ STYLES: tuple[Style, ...] = (
                {"ride": "x.. X.x x.. X.x", "hat": "... x.. ... x..", "snare": "..? ... ..o ..?", "kick": "o.. ... ..? ..."},
                {"snare": "o.. o.o o.. o.o", "hat": "... x.. ... x.."}),
         drums_presence=0.95,
-        drums_level_db=-3,
+        drums_level_db=-1,
         bass=Part(("w.. w.. w.. w..", "w.. w.. w.w w..", "1.. ... 5.. ..."), ("pluck", "sine", "triangle"), 40, 0.95, (0.7, 1.0), -1),
-        comp=Part(("... ..c ... c..", "c.. ..c ... ...", "..c ... c.. ..c", "c.. c.. c.. c.."), ("piano", "pluck", "organ"), 60, 0.9, (0.2, 0.7), -5),
-        lead=Part(("m.m m.m ..m m.m", "m.m m.. ..m ...", "mmm m.m m.. ..m", "... m.m m.m m.."), ("reed", "piano", "brass"), 70, 0.8, (0.6, 1.0), -2),
+        comp=Part(("... ..c ... c..", "c.. ..c ... ...", "..c ... c.. ..c", "c.. c.. c.. c.."), ("piano", "pluck"), 60, 0.9, (0.2, 0.7), -5),
+        lead=Part(("m.m m.m ..m m.m", "m.m m.. ..m ...", "mmm m.m m.. ..m", "... m.m m.m m.."), ("reed", "piano"), 70, 0.8, (0.6, 1.0), -2),
         reverb=(0.2, 1.1),
     ),
     Style(
