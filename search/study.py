@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import warnings
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -69,7 +70,12 @@ class StudyOwner:
         _match(name, attrs.get("fingerprint"), fingerprint)
         if "fingerprint" not in attrs:
             self._set("fingerprint", dict(fingerprint))
-            self._set("metric", fingerprint.get("objective", {}).get("metric"))
+            metric = fingerprint.get("objective", {}).get("metric")
+            self._set("metric", metric)
+            if metric is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    study.set_metric_names([metric])  # the dashboard's axes
         self.generation = attrs.get("generation", 0) + 1
         self._set("generation", self.generation)
         self._elapsed_before = float(attrs.get("elapsed_seconds", 0.0))

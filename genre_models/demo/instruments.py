@@ -1,7 +1,7 @@
 """The instruments of the demo corpus: pitched timbres from wavetables, and drums from sines and noise.
 
-Owns the sound of one note and one drum stroke; imports NumPy and SciPy only. Sounds are float32 mono at `SR`, times are in seconds, pitches are MIDI note
-numbers (69 = A4 = 440 Hz; 12 to the octave).
+Owns the sound of one note and one drum stroke; imports NumPy and SciPy only. Sounds are float32 mono at `SR`, times are in seconds,
+pitches are MIDI note numbers (69 = A4 = 440 Hz; 12 to the octave).
 """
 
 from __future__ import annotations
@@ -206,16 +206,19 @@ def drum_kit(rng: np.random.Generator) -> dict[str, np.ndarray]:
     return kit
 
 
-def _stroke(rng: np.random.Generator, decay: float, frequency: float, sweep: float, noise: float, cut: float, metal: float = 0.0) -> np.ndarray:
+def _stroke(
+    rng: np.random.Generator, decay: float, frequency: float, sweep: float, noise: float, cut: float, metal: float = 0.0
+) -> np.ndarray:
     """One drum stroke: a sine whose pitch falls, and noise, both decaying over `decay` seconds.
 
-    `cut` is the coefficient of a one-pole filter on the noise: positive darkens it, negative brightens it. `metal` is the depth, in radians, of a phase
-    modulation at an inharmonic ratio, which makes a cymbal of the sine.
+    `cut` is the coefficient of a one-pole filter on the noise: positive darkens it, negative brightens it. `metal` is
+    the depth, in radians, of a phase modulation at an inharmonic ratio, which makes a cymbal of the sine.
     """
     n = int(min(5.0 * decay, 1.2) * SR)
     time = np.arange(n) / SR
     phase = frequency * (time + sweep * 0.03 * (1.0 - np.exp(-time / 0.03)))
     colour = lfilter([1.0 - abs(cut)], [1.0, -cut], rng.standard_normal(n)) * (1.0 if cut > 0 else 2.0)
-    sound = np.sin(2.0 * np.pi * phase + metal * np.sin(2.0 * np.pi * 1.47 * phase)) * np.exp(-time / decay) + noise * colour * np.exp(-time / (0.7 * decay))
+    tone = np.sin(2.0 * np.pi * phase + metal * np.sin(2.0 * np.pi * 1.47 * phase))
+    sound = tone * np.exp(-time / decay) + noise * colour * np.exp(-time / (0.7 * decay))
     sound *= np.minimum(1.0, time / 0.001)
     return (sound / (np.max(np.abs(sound)) + 1e-9)).astype(np.float32)

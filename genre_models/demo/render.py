@@ -44,8 +44,8 @@ def render_demo(
 ) -> Path:
     """Render the demo corpus, unless it is there.
 
-    The music is synthesised by this package. The same arguments give the same bytes for any number of workers (on one build of NumPy and SciPy; another
-    processor's sine may differ in the last bit of a sample).
+    The music is synthesised by this package. The same arguments give the same bytes for any number of workers (on one build of NumPy
+    and SciPy; another processor's sine may differ in the last bit of a sample).
 
     Parameters
     ----------
@@ -74,9 +74,12 @@ def render_demo(
         If a size is out of range, `folder` holds something else than this very corpus, or it can't be written.
     """
     if tracks_per_style < 1 or not seconds >= 0.5:
-        raise CorpusError(f"demo corpus: tracks_per_style must be at least 1 and seconds at least 0.5, found {tracks_per_style} and {seconds}")
+        raise CorpusError(
+            f"demo corpus: tracks_per_style must be at least 1 and seconds at least 0.5, found {tracks_per_style} and {seconds}"
+        )
     folder = Path(folder)
-    marker = {"generator": "genre_models.demo", "version": DEMO_VERSION, "seed": seed, "tracks_per_style": tracks_per_style, "seconds": float(seconds)}
+    sizes = {"tracks_per_style": tracks_per_style, "seconds": float(seconds)}
+    marker = {"generator": "genre_models.demo", "version": DEMO_VERSION, "seed": seed, **sizes}
     if _complete(folder, marker):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +108,9 @@ def _complete(folder: Path, marker: dict[str, object]) -> bool:
     try:
         found = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise CorpusError(f"{folder}: the demo corpus must go into a new or empty folder, found other files; name another or remove it") from None
+        raise CorpusError(
+            f"{folder}: the demo corpus must go into a new or empty folder, found other files; name another or remove it"
+        ) from None
     if found != marker:
         raise CorpusError(f"{folder}: holds another demo corpus ({found}), wanted {marker}; name another folder or remove this one")
     return True

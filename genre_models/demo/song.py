@@ -1,6 +1,7 @@
 """From a style to the notes and strokes of one track.
 
-Owns every musical choice that varies inside a style; makes no sound. Imports NumPy only. Positions are in beats, durations in seconds, pitches are MIDI note numbers.
+Owns every musical choice that varies inside a style; makes no sound. Imports NumPy only. Positions are in beats, durations in seconds,
+pitches are MIDI note numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 from genre_models.demo.styles import CHORDS, SCALES, STYLES, Part, Style
 
 CROSSOVER = 0.03
-"""Probability that a role takes its pattern, and apart from that its timbre, from another style: genres overlap, and so no classifier can reach 1.0."""
+"""Probability that a role takes its pattern, and apart from that its timbre, from any style: genres overlap, and so no classifier can
+count on reaching 1.0."""
 
 ROLES = ("bass", "comp", "lead")
 """Pitched roles, in the order in which they are drawn."""

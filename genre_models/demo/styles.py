@@ -1,18 +1,20 @@
 """The eight invented styles of the demo corpus, as data.
 
-Owns what a style is: tempo, patterns, chords, timbres, registers. Makes no sound and draws no random numbers; imports nothing outside the
-standard library. Tempi are in beats per minute, registers in MIDI note numbers (60 = middle C), chord roots in semitones above the key note.
+Owns what a style is: tempo, patterns, chords, timbres, registers. Makes no sound and draws no random numbers; imports nothing outside
+the standard library. Tempi are in beats per minute, registers in MIDI note numbers (60 = middle C), chord roots in semitones above the
+key note.
 
 The styles borrow the names and the plainest habits of musical forms (a waltz counts three, techno has a kick on every beat). They are
 caricatures made for exercising a classifier: a score on them says nothing about real music.
 
 Pattern texts
 -------------
-One group of characters per beat, groups separated by spaces; the length of a group is the number of steps its beat is divided into (4 = sixteenth
-notes, 3 = triplets). A pattern repeats for as long as the clip lasts, in its own length. ``.`` lets the last note ring.
+One group of characters per beat, groups separated by spaces; the length of a group is the number of steps its beat is divided into
+(4 = sixteenth notes, 3 = triplets). A pattern repeats for as long as the clip lasts, in its own length. ``.`` lets the last note ring.
 
-Drums: ``X`` accent, ``x`` normal, ``o`` soft, ``?`` soft and played by chance. Pitched roles: ``1 3 5 7`` degrees of the chord, ``8`` the root an octave up,
-``c`` the whole chord, ``a`` the next note of an arpeggio, ``m`` a step of a melody in the scale, ``w`` a walking step towards the next chord.
+Drums: ``X`` accent, ``x`` normal, ``o`` soft, ``?`` soft and played by chance. Pitched roles: ``1 3 5 7`` degrees of the chord, ``8`` the
+root an octave up, ``c`` the whole chord, ``a`` the next note of an arpeggio, ``m`` a step of a melody in the scale, ``w`` a walking bass:
+the root on the first beat of each bar, then steps.
 """
 
 from __future__ import annotations
@@ -47,9 +49,9 @@ class Part:
     Parameters
     ----------
     patterns : tuple of str
-        Alternatives, one drawn per track.
+        Alternatives, one drawn per track, earlier ones more often.
     timbres : tuple of str
-        Names in `instruments.TIMBRES`, one drawn per track.
+        Names in `instruments.TIMBRES`, one drawn per track, earlier ones more often.
     register : int
         MIDI note about which the role plays.
     presence : float
@@ -113,7 +115,8 @@ STYLES: tuple[Style, ...] = (
         beats=4,
         scales=("major", "minor", "dorian"),
         progressions=("0:maj7 5:maj7", "0:sus 10:maj", "0:m7 8:maj7", "0:min 5:m7", "0:maj7 0:sus", "0:maj 9:min 5:maj 0:sus"),
-        drums=({"kick": "o... .... .... ....", "ride": ".... ?... .... ?..."}, {"kick": "o... ...o .... ....", "hat": "..?. ..?. ..?. ..?."}),
+        drums=({"kick": "o... .... .... ....", "ride": ".... ?... .... ?..."},
+               {"kick": "o... ...o .... ....", "hat": "..?. ..?. ..?. ..?."}),
         drums_presence=0.25,
         drums_level_db=-9,
         bass=Part(("1... .... .... ....", "1... .... 5... ....", "1... .... .... .... .... .... .... ...."),
@@ -135,10 +138,12 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... .... ..x. ....", "snare": ".... x... .... x..?", "ride": "x.x. x.x. x.x. x.x."}),
         drums_presence=0.7,
         drums_level_db=-4,
-        bass=Part(("1... .... 5... ....", "1... ..1. 5... ....", "1... .... .... ..5."), ("sine", "pluck", "saw", "piano"), 38, 0.8, (0.7, 1.0), -3),
+        bass=Part(("1... .... 5... ....", "1... ..1. 5... ....", "1... .... .... ..5."),
+                  ("sine", "pluck", "saw", "piano"), 38, 0.8, (0.7, 1.0), -3),
         comp=Part(("a.a. a.a. a.a. a.a.", "c... c... c... c...", "c... .... c... ..c.", "1.5. 8.5. 3.5. 8.5.", "a... a.a. a... a.a."),
                   ("piano", "pluck", "bell", "organ"), 60, 0.95, (0.7, 1.2), -2),
-        lead=Part(("m... ..m. m... ....", ".... m.m. m... ..m.", "m... m... m.m. ...."), ("flute", "strings", "piano", "reed"), 70, 0.7, (0.8, 1.0), -2),
+        lead=Part(("m... ..m. m... ....", ".... m.m. m... ..m.", "m... m... m.m. ...."),
+                  ("flute", "strings", "piano", "reed"), 70, 0.7, (0.8, 1.0), -2),
         reverb=(0.3, 1.6),
     ),
     Style(
@@ -152,9 +157,12 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... x... X... x...", "hat": "..x. ..x. ..x. ..xx", "snare": ".... x... .... x..."}),
         drums_presence=0.85,
         drums_level_db=-2,
-        bass=Part(("1.8. 1.8. 1.8. 1.8.", "1.1. 1.1. 5.5. 1.1.", "1..1 ..1. 1..1 ..5."), ("triangle", "square", "saw"), 41, 0.9, (0.4, 0.9), -3),
-        comp=Part(("aaaa aaaa aaaa aaaa", "aaaaaaaa aaaaaaaa", "a.aa a.aa a.aa a.aa", "aaa. aaa. aaa. aaa."), ("square", "pulse", "triangle", "bell"), 64, 0.9, (0.5, 1.0), -4),
-        lead=Part(("m.mm m.m. m.mm ..m.", "m..m ..m. mmm. m...", "m.m. m.m. mmmm m..."), ("square", "pulse", "triangle", "saw"), 74, 0.85, (0.5, 0.95), -3),
+        bass=Part(("1.8. 1.8. 1.8. 1.8.", "1.1. 1.1. 5.5. 1.1.", "1..1 ..1. 1..1 ..5."),
+                  ("triangle", "square", "saw"), 41, 0.9, (0.4, 0.9), -3),
+        comp=Part(("aaaa aaaa aaaa aaaa", "aaaaaaaa aaaaaaaa", "a.aa a.aa a.aa a.aa", "aaa. aaa. aaa. aaa."),
+                  ("square", "pulse", "triangle", "bell"), 64, 0.9, (0.5, 1.0), -4),
+        lead=Part(("m.mm m.m. m.mm ..m.", "m..m ..m. mmm. m...", "m.m. m.m. mmmm m..."),
+                  ("square", "pulse", "triangle", "saw"), 74, 0.85, (0.5, 0.95), -3),
         reverb=(0.05, 0.8),
     ),
     Style(
@@ -168,9 +176,12 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X... x... X... x...", "snare": "o.xo o.xo o.xo oooo"}),
         drums_presence=0.85,
         drums_level_db=-1,
-        bass=Part(("1... 5... 1... 5...", "1... .... 5... ....", "1... 5... 8... 5..."), ("brass", "reed", "pluck", "organ"), 40, 0.9, (0.35, 0.7), -2),
-        comp=Part(("..c. ..c. ..c. ..c.", ".... c... .... c...", "..c. ..cc ..c. ..cc"), ("brass", "reed", "organ"), 58, 0.9, (0.3, 0.7), -4),
-        lead=Part(("m..m m... m..m m...", "m... m... m.m. m...", "m.mm m.m. m.mm m..."), ("brass", "flute", "reed", "strings"), 72, 0.85, (0.6, 0.95), -2),
+        bass=Part(("1... 5... 1... 5...", "1... .... 5... ....", "1... 5... 8... 5..."),
+                  ("brass", "reed", "pluck", "organ"), 40, 0.9, (0.35, 0.7), -2),
+        comp=Part(("..c. ..c. ..c. ..c.", ".... c... .... c...", "..c. ..cc ..c. ..cc"),
+                  ("brass", "reed", "organ"), 58, 0.9, (0.3, 0.7), -4),
+        lead=Part(("m..m m... m..m m...", "m... m... m.m. m...", "m.mm m.m. m.mm m..."),
+                  ("brass", "flute", "reed", "strings"), 72, 0.85, (0.6, 0.95), -2),
         reverb=(0.2, 1.5),
     ),
     Style(
@@ -184,9 +195,12 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X.. ... x.x ...", "snare": "... X.. ... X..", "hat": "x.. x.. x.. x.."}),
         drums_presence=0.95,
         drums_level_db=-1,
-        bass=Part(("1.1 3.3 5.5 3.3", "1.1 1.1 5.5 5.5", "1.. 3.. 5.. 7..", "1.1 5.5 7.7 5.5"), ("pluck", "sine", "saw", "piano"), 40, 0.9, (0.5, 0.9), -2),
-        comp=Part(("c.c c.c c.c c.c", "..c ..c ..c ..c", "c.. ..c c.. ..c", "c.c c.. c.c c.."), ("overdrive", "organ", "piano", "pluck", "reed"), 57, 0.9, (0.3, 0.8), -3),
-        lead=Part(("m.m m.. ..m m..", "mmm m.. ... ...", "..m m.m m.. ..."), ("overdrive", "reed", "pluck", "organ"), 69, 0.7, (0.6, 1.0), -2),
+        bass=Part(("1.1 3.3 5.5 3.3", "1.1 1.1 5.5 5.5", "1.. 3.. 5.. 7..", "1.1 5.5 7.7 5.5"),
+                  ("pluck", "sine", "saw", "piano"), 40, 0.9, (0.5, 0.9), -2),
+        comp=Part(("c.c c.c c.c c.c", "..c ..c ..c ..c", "c.. ..c c.. ..c", "c.c c.. c.c c.."),
+                  ("overdrive", "organ", "piano", "pluck", "reed"), 57, 0.9, (0.3, 0.8), -3),
+        lead=Part(("m.m m.. ..m m..", "mmm m.. ... ...", "..m m.m m.. ..."),
+                  ("overdrive", "reed", "pluck", "organ"), 69, 0.7, (0.6, 1.0), -2),
         reverb=(0.1, 0.9),
     ),
     Style(
@@ -201,7 +215,8 @@ STYLES: tuple[Style, ...] = (
         drums_presence=0.95,
         drums_level_db=-1,
         bass=Part(("w.. w.. w.. w..", "w.. w.. w.w w..", "1.. ... 5.. ..."), ("pluck", "sine", "triangle"), 40, 0.95, (0.7, 1.0), -1),
-        comp=Part(("... ..c ... c..", "c.. ..c ... ...", "..c ... c.. ..c", "c.. c.. c.. c.."), ("piano", "pluck"), 60, 0.9, (0.2, 0.7), -5),
+        comp=Part(("... ..c ... c..", "c.. ..c ... ...", "..c ... c.. ..c", "c.. c.. c.. c.."),
+                  ("piano", "pluck"), 60, 0.9, (0.2, 0.7), -5),
         lead=Part(("m.m m.m ..m m.m", "m.m m.. ..m ...", "mmm m.m m.. ..m", "... m.m m.m m.."), ("reed", "piano"), 70, 0.8, (0.6, 1.0), -2),
         reverb=(0.2, 1.1),
     ),
@@ -217,9 +232,12 @@ STYLES: tuple[Style, ...] = (
                {"kick": "X..x ..X. ..x. X...", "snare": ".... X... .... X...", "hat": "x.x. x.x. x.x. x.x."}),
         drums_presence=0.95,
         drums_level_db=2,
-        bass=Part(("..1. ..1. ..1. ..1.", "1.11 .1.1 1.11 .1.8", ".111 .111 .111 .111", "1... ..1. .... 1..."), ("saw", "square", "sine", "triangle"), 36, 0.9, (0.4, 0.9), -2),
-        comp=Part(("..c. .... .c.. ....", "c... .... .... ....", "...c ..c. ...c ..c.", "a.a. a.a. a.a. a.a."), ("saw", "organ", "square", "strings", "bell"), 60, 0.75, (0.2, 1.0), -5),
-        lead=Part(("aaaa aaaa aaaa aaaa", "a..a ..a. a..a ..a.", "m.m. .m.. m.m. .m.."), ("saw", "pulse", "bell", "square"), 68, 0.6, (0.3, 0.8), -6),
+        bass=Part(("..1. ..1. ..1. ..1.", "1.11 .1.1 1.11 .1.8", ".111 .111 .111 .111", "1... ..1. .... 1..."),
+                  ("saw", "square", "sine", "triangle"), 36, 0.9, (0.4, 0.9), -2),
+        comp=Part(("..c. .... .c.. ....", "c... .... .... ....", "...c ..c. ...c ..c.", "a.a. a.a. a.a. a.a."),
+                  ("saw", "organ", "square", "strings", "bell"), 60, 0.75, (0.2, 1.0), -5),
+        lead=Part(("aaaa aaaa aaaa aaaa", "a..a ..a. a..a ..a.", "m.m. .m.. m.m. .m.."),
+                  ("saw", "pulse", "bell", "square"), 68, 0.6, (0.3, 0.8), -6),
         reverb=(0.1, 1.4),
     ),
     Style(
@@ -228,11 +246,13 @@ STYLES: tuple[Style, ...] = (
         beats=3,
         scales=("major", "minor"),
         progressions=("0:maj 0:maj 7:7 7:7", "0:maj 9:min 2:min 7:7", "0:min 5:min 7:7 0:min", "0:maj 5:maj 7:7 0:maj"),
-        drums=({"kick": "X. .. ..", "snare": ".. o. o."}, {"kick": "X. .. ..", "hat": ".. x. x.", "snare": ".. .. ?."}, {"ride": "X. .. ..", "rim": ".. x. x."}),
+        drums=({"kick": "X. .. ..", "snare": ".. o. o."},
+               {"kick": "X. .. ..", "hat": ".. x. x.", "snare": ".. .. ?."},
+               {"ride": "X. .. ..", "rim": ".. x. x."}),
         drums_presence=0.65,
         drums_level_db=-6,
         bass=Part(("1. .. ..", "1. .. .. 5. .. ..", "1. .. .5"), ("pluck", "accordion", "strings"), 40, 0.9, (0.4, 0.9), -2),
-        comp=Part((".. c. c.", ".. c. c.", ".. c. cc", "1. 5. 3.", "a. a. a."), ("accordion", "piano", "strings"), 60, 0.95, (0.3, 0.8), -4),
+        comp=Part((".. c. c.", ".. c. cc", "1. 5. 3.", "a. a. a."), ("accordion", "piano", "strings"), 60, 0.95, (0.3, 0.8), -4),
         lead=Part(("m. .m m.", "m. .. m.", "mm mm mm", "m. m. m."), ("accordion", "flute", "strings", "bell"), 73, 0.85, (0.7, 1.0), -2),
         reverb=(0.2, 1.6),
     ),

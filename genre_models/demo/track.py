@@ -1,7 +1,8 @@
 """From one drawn song to 16-bit samples: mixing, room, recording.
 
-Owns the sound of a whole track. What the recording adds (room, tone controls, hiss, crackle, bandwidth, loudness) is drawn from the same ranges for every style, the
-reverberation time excepted, so that no style is known by its loudness or its brightness. Times in seconds, frequencies in Hz, levels in dB.
+Owns the sound of a whole track. What the recording adds (room, tone controls, hiss, crackle, bandwidth, loudness) is drawn from the same
+ranges for every style, the reverberation time excepted, so that no style is known by its loudness or its brightness. Times in seconds,
+frequencies in Hz, levels in dB.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def _record(mix: np.ndarray, reverb_seconds: float, rng: np.random.Generator) ->
     if rng.random() < 0.3:
         sound += _crackle(n, rng)
     _balance(sound)
-    # Loudness between that of a quiet old recording and of a loud master; the limiter is the loud master's, and keeps everything below full scale.
+    # Loudness between that of a quiet old recording and of a loud master; the limiter is the loud master's.
     drive = 10.0 ** (rng.uniform(-6.0, 3.0) / 20.0) * 0.4
     sound = np.tanh(sound * np.float32(drive))
     peak = 10.0 ** (rng.uniform(-14.0, -0.3) / 20.0)

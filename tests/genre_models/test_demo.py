@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from genre_models.demo import MARKER, render_demo
-from genre_models.demo.styles import CHORDS, STYLES, Part
+from genre_models.demo.styles import CHORDS, STYLES, Part, Style
 from genre_models.demo.track import render_track
 from genre_models.errors import CorpusError
 
@@ -25,7 +25,8 @@ SR = 22050
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +68,13 @@ def test_audio_is_sane(corpus: Path) -> None:
         assert abs(np.mean(samples)) < 0.02, path.name
 
 
-def test_loudness_does_not_tell_the_style(corpus: Path) -> None:
+def test_loudness_does_not_tell_the_style() -> None:
     """The spread inside the styles is larger than that between their means."""
-    levels = np.array([[20 * np.log10(np.sqrt(np.mean((render_track(style.name, number, 5, 0.5) / 32768.0) ** 2))) for number in range(8)] for style in STYLES])
+
+    def level_db(name: str, number: int) -> float:
+        return 10 * np.log10(np.mean((render_track(name, number, 5, 0.5) / 32768.0) ** 2))
+
+    levels = np.array([[level_db(style.name, number) for number in range(8)] for style in STYLES])
     assert np.mean(levels.std(axis=1)) > levels.mean(axis=1).std()
 
 
@@ -118,7 +123,10 @@ def test_sizes_out_of_range_are_refused(tmp_path: Path, sizes: dict[str, float])
 
 
 def test_a_killed_rendering_leaves_nothing_that_counts(corpus: Path, tmp_path: Path) -> None:
-    code = f"from pathlib import Path; from genre_models.demo import render_demo; render_demo(Path({str(tmp_path / 'corpus')!r}), 0, tracks_per_style=6, seconds=2.0, workers=1)"
+    code = (
+        "from pathlib import Path; from genre_models.demo import render_demo; "
+        f"render_demo(Path({str(tmp_path / 'corpus')!r}), 0, tracks_per_style=6, seconds=2.0, workers=1)"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
     deadline = time.monotonic() + 30.0
     while not any(tmp_path.rglob("*.wav")) and time.monotonic() < deadline:
@@ -134,7 +142,7 @@ def test_a_killed_rendering_leaves_nothing_that_counts(corpus: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
-def test_styles_are_well_formed(style: object) -> None:
+def test_styles_are_well_formed(style: Style) -> None:
     """Every pattern spells known symbols, every chord and timbre exists."""
     from genre_models.demo.instruments import TIMBRES
 
