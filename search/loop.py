@@ -190,6 +190,10 @@ class Loop:
         end = End.INTERRUPTED if self.stop_reason is not None else End.WORKER_LOST
         self._end(self.owner.trials[number], end, reason=message)
 
+    def note(self, text: str) -> None:
+        """Tell whoever watches."""
+        self._monitor.note(text)
+
     def tick(self) -> None:
         """Called now and then while nothing is reported: the time budget ends without being told."""
         self._check_budget()

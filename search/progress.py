@@ -259,7 +259,8 @@ class Stages:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.stop()
+        if self._console.is_terminal:
+            self._progress.stop()
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Take in that `done` of `total` are done of `what`."""

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
+from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
 from search.config import load_space
 from search.errors import SearchError
@@ -45,8 +46,6 @@ exit codes: 0 done; 2 bad input; 130 stopped by the user"""
 
 #: What workers build their objective with.
 FACTORY = "genre_models.objective:build"
-#: Metrics that objectives report, and which way is better.
-METRICS = {"val_accuracy": "maximize", "val_loss": "minimize"}
 #: Sections of a space file that are the task's.
 SECTIONS = {"data": DataSettings, "features": FeatureSettings}
 
@@ -134,7 +133,6 @@ def _describe(name: str, console: Console) -> int:
 
 def _search(config: SearchConfig, studies_dir: Path, address: str | None, console: Console) -> int:
     """Everything from an empty folder to the leaderboard."""
-    from genre_models.objective import resolve_precision, screen
     from search.driver import drive
     from search.lease import hold_lease
     from search.progress import Stages, watch_study
@@ -274,7 +272,6 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     """Show what would be searched. A corpus that is there gives an estimate of time; one that is not is no error."""
     from genre_models.errors import CorpusError
     from genre_models.features import feature_shape
-    from genre_models.objective import screen
     from search.describe import describe_space
     from search.estimate import plan_text, typical_cost
     from search.progress import Stages

@@ -17,8 +17,8 @@ SR = 22050
 _TABLE = 2048
 """Samples in one cycle of a wavetable: below the 16-bit noise floor of the corpus without interpolation for the pitches used."""
 
-_LONGEST_SECONDS = 6.5
-"""Longest note; a drone of two slow bars is cut here."""
+_LONGEST_SECONDS = 8.0
+"""Longest note; a longer drone is cut here."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from genre_models.durable import fsync_path, fsync_tree
 from genre_models.errors import CorpusError
 from genre_models.parallel import Lost, available_cores, run_jobs
 
-DEMO_VERSION = 2
+DEMO_VERSION = 4
 """Version of the generator: raised with any change that changes a sample. Callers put it in the name of the folder."""
 
 MARKER = "demo.json"

@@ -181,8 +181,12 @@ def _play(pattern: str, part: Part, clock: _Clock, rng: np.random.Generator, key
         pitches = walker.pitches(symbol, root, quality, number, contour, bar)
         seconds = max(0.05, (following - beat) * clock.beat_seconds * gate)
         start = clock.seconds(beat)
-        if rng.random() < missed or start + seconds < -0.3:
+        # A long note left out would be a hole of seconds, not a player's freedom.
+        if (rng.random() < missed and seconds < 1.0) or start + seconds < -0.3:
             continue
+        # What began long before the clip and still sounds is begun a second before it, lest it reach the length at which notes are cut.
+        early = max(0.0, -1.0 - start)
+        start, seconds = start + early, seconds - early
         notes.append(Note(start, seconds, pitches, float(rng.uniform(0.65, 1.0))))
     return notes
 

@@ -102,12 +102,15 @@ class RayEngine:
         """Run trials until the loop starts no more; Ray is shut down however this ends."""
         if not loop.may_start:
             return  # a study that is done answers without starting Ray
+        loop.note("starting Ray on this machine" if self._address is None else f"joining the Ray cluster at {self._address}")
         handler = signal.getsignal(signal.SIGTERM)
         self._connect()
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
         try:
-            _Pool(loop, place, self._count(), self._cpus, self._gpus).run()
+            workers = self._count()
+            loop.note(f"{workers} worker{'s' if workers > 1 else ''}, {self._cpus} core{'s' if self._cpus > 1 else ''} each")
+            _Pool(loop, place, workers, self._cpus, self._gpus).run()
         finally:
             ray.shutdown()
 
