@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import optuna
+import psutil
 import pytest
 
 from genre_models.demo import render_demo
@@ -49,10 +50,17 @@ def search(place: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return command("-m", "search.run", *words, *more)
 
 
+def ray_processes() -> set[tuple[int, str]]:
+    found = psutil.process_iter(["pid", "name", "status"])
+    return {(p.info["pid"], p.info["name"]) for p in found if p.info["name"].startswith("ray::") and p.info["status"] != psutil.STATUS_ZOMBIE}
+
+
 @pytest.mark.timeout(400)
 def test_search_resume_look_and_seal(place: Path) -> None:
+    ray_before = ray_processes()
     first = search(place)
     assert first.returncode == 0, first.stdout + first.stderr
+    assert not ray_processes() - ray_before, "no worker is left behind"
     assert "broken.wav" in first.stdout and "1 files can't be decoded" in first.stdout
     assert "demo" in first.stdout and "Traceback" not in first.stdout + first.stderr
 

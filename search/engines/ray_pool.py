@@ -9,6 +9,7 @@ study's storage. A worker that dies costs its trial one requeue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
@@ -28,6 +30,7 @@ TRIALS_PER_WORKER = 50
 #: So many workers lost in a row without a finished trial: something kills them all.
 WORKERS_LOST = 6
 _POLL_SECONDS = 0.5
+_EXIT_SECONDS = 3.0
 _OBJECT_STORE_BYTES = 100 * 2**20
 
 
@@ -104,6 +107,7 @@ class RayEngine:
             return  # a study that is done answers without starting Ray
         loop.note("starting Ray on this machine" if self._address is None else f"joining the Ray cluster at {self._address}")
         handler = signal.getsignal(signal.SIGTERM)
+        before = _descendants()
         self._connect()
         if handler is not None:
             signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
@@ -112,7 +116,9 @@ class RayEngine:
             loop.note(f"{workers} worker{'s' if workers > 1 else ''}, {self._cpus} core{'s' if self._cpus > 1 else ''} each")
             _Pool(loop, place, workers, self._cpus, self._gpus).run()
         finally:
+            started_here = _descendants() - before
             ray.shutdown()
+            _see_off(started_here)
 
     def _connect(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -244,6 +250,18 @@ class _Pool:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= WORKERS_LOST:
             raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {_last_line(error)}")
+
+
+def _descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _see_off(processes: set[psutil.Process]) -> None:
+    """End what Ray left: a worker may hang in TensorFlow's exit handlers after the raylet, which would have killed it, is gone."""
+    _, left = psutil.wait_procs(processes, timeout=_EXIT_SECONDS)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _knock(address: str) -> None:
