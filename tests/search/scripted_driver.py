@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +18,13 @@ from search.errors import SearchError
 from search.lease import hold_lease
 from search.progress import watch_study
 from search.worker import Workplace
+from tests.search.declarations import Declared, Family
 
 
-@dataclass(frozen=True)
-class Declared:
-    """As genre_models declares parameters; the engine reads attributes only."""
-
-    name: str
-    kind: str
-    default: Any
-    meaning: str = "scripted"
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[Any, ...] = ()
-    log: bool = False
-    when: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Family:
-    """Likewise."""
-
-    name: str
-    parameters: tuple[Declared, ...]
-    meaning: str = "scripted"
-    module: str = "tests.search.scripted"
-
-
-QUALITY = Declared("quality", "float", 0.5, low=0.0, high=1.0)
-WIDTH = Declared("width", "int", 3, low=1, high=9)
-PATIENCE = Declared("patience", "int", 0, low=0, high=9)
-FAMILIES = {name: Family(name, (QUALITY, WIDTH, PATIENCE)) for name in ("fast", "slow")}
+QUALITY = Declared("quality", "float", 0.5, "Where the curve ends", low=0.0, high=1.0)
+WIDTH = Declared("width", "int", 3, "What may be refused", low=1, high=9)
+PATIENCE = Declared("patience", "int", 0, "Of the early stop; 0 for none", low=0, high=9)
+FAMILIES = {name: Family(name, "Scripted", (QUALITY, WIDTH, PATIENCE)) for name in ("fast", "slow")}
 
 SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, trials: {trials}, minutes: {minutes}}}\nengine: {engine}\nworkers: {workers}\n"
 SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n  slow: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
