@@ -18,6 +18,7 @@ from typing import Any
 from genre_models.errors import ConfigurationRefused, GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.families.declaration import Cost
+from genre_models.framework import import_keras
 from genre_models.precision import resolve_precision
 
 __all__ = ["METRICS", "Objective", "build", "resolve_precision", "screen"]
@@ -81,10 +82,10 @@ def build(task: Mapping[str, Any]) -> Objective:
 
 def _prepare_framework(threads: int | None) -> None:
     """Import Keras with bounded thread pools, and let a GPU's memory grow, since workers may share one."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if threads is not None:  # TensorFlow reads them when its first operation runs
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
         os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    import_keras()
     import keras
 
     if keras.backend.backend() == "tensorflow":

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
+from genre_models.framework import import_keras
 from genre_models.retrain import Winner
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
@@ -186,6 +187,7 @@ def take(request: looks.Request, view: StudyView, source: str | None, console: C
         shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
         for other, count in shared:
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
+        import_keras()
         task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
         if request.standing()[0] == "unopened":
             *_, failed = data.prepare_features(progress=stages)

@@ -1,0 +1,27 @@
+"""Importing Keras without TensorFlow's greetings: a CPU-only machine is told three times that it has no GPU, in C++, whatever the log level."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+
+def import_keras() -> None:
+    """Import Keras and its backend; what they print while they load is shown only if they fail."""
+    if "keras" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
