@@ -55,6 +55,7 @@ def drive(
     screen: Callable[[dict[str, Any]], Mapping[str, Any]],
     watching: Callable[[StudyOwner], AbstractContextManager[Monitor]],
     address: str | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
 
@@ -76,6 +77,8 @@ def drive(
         (StudyOwner) -> context manager that yields the :class:`~search.loop.Monitor` to tell what happens.
     address : str, optional
         Of an existing Ray cluster.
+    about : mapping, optional
+        Shown with the study in its dashboard.
 
     Raises
     ------
@@ -84,6 +87,7 @@ def drive(
     """
     maximize = config.objective.direction == "maximize"
     owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint)
+    owner.describe(about or {})
     budget = config.budget
     parts = SpecParts(
         epochs=budget.max_epochs,

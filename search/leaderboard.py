@@ -93,10 +93,10 @@ def _settings(trial: Trial, shown: list[str]) -> str:
     return ", ".join(f"{name.rpartition('/')[2]} {_short(trial.params[name])}" for name in shown if name in trial.params)
 
 
-def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str) -> None:
-    """Write every trial as a row of a CSV file (atomically: a kill leaves the old file)."""
+def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str, corpus: str) -> None:
+    """Write every trial as a row of a CSV file (atomically: a kill leaves the old file); each row says which corpus its score is of."""
     searched = sorted({name for t in trials for name in t.params if name != "family"})
-    head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds"]
+    head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds", "corpus"]
     head += ["parameters", "gflops", "retry_of", "reason", *searched]
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as handle:
@@ -109,7 +109,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
             writer.writerow(
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
                 + ["" if best is None else best, low, high, outcome.get("best_epoch", "")]
-                + [max(trial.reports, default=0), outcome.get("seconds", ""), outcome.get("parameters", "")]
+                + [max(trial.reports, default=0), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
                 + [outcome.get("gflops", ""), "" if trial.retry_of is None else trial.retry_of, trial.reason or ""]
                 + [trial.params.get(name, "") for name in searched]
             )

@@ -27,6 +27,7 @@ from search.config import load_space
 from search.errors import SearchError
 
 if TYPE_CHECKING:
+    from genre_models.corpus import Corpus
     from genre_models.prepare import TaskData
     from search.config import SearchConfig
     from search.driver import Finished
@@ -159,8 +160,9 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             screen=lambda spec: screen(spec, task),
             watching=lambda owner: watch_study(console, owner, config.budget),
             address=address,
+            about={"corpus": corpus_text(data.corpus)},
         )
-        return tell_results(folder, config, finished, data.corpus.demo, console)
+        return tell_results(folder, config, finished, data.corpus, console)
 
 
 def _open(config: SearchConfig, studies_dir: Path, progress: Stages) -> TaskData:
@@ -217,6 +219,11 @@ def tell_corpus(data: TaskData, console: Console) -> None:
     console.print("\n".join(lines), markup=False, highlight=False)
 
 
+def corpus_text(corpus: Corpus) -> str:
+    """The corpus as it is named beside scores."""
+    return "demo (music made by this program)" if corpus.demo else corpus.name
+
+
 def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str, Any], precision: str) -> None:
     """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split."""
     run = {
@@ -245,16 +252,16 @@ def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str
         temporary.replace(folder / name)
 
 
-def tell_results(folder: Path, config: SearchConfig, finished: Finished, demo: bool, console: Console) -> int:
+def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus: Corpus, console: Console) -> int:
     """The leaderboard, where things are, and what to do next; returns the exit code."""
     from search.leaderboard import print_leaderboard, write_leaderboard
 
     maximize = config.objective.direction == "maximize"
-    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric)
+    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus))
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
-        title = f"study {config.study}{' (demo corpus)' if demo else ''}: trials with the full budget"
+        title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
     else:
         console.print("no trial has had the full budget yet; run the same command again to go on", markup=False)

@@ -89,6 +89,11 @@ class StudyOwner:
     def _set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self._study_id, key, value)
 
+    def describe(self, about: Mapping[str, str]) -> None:
+        """Attributes of the study that its dashboard shows beside the scores."""
+        for key, text in about.items():
+            self._set(key, text)
+
     @property
     def elapsed_seconds(self) -> float:
         """Seconds that drivers have searched, over all runs of the study; getting workers ready does not count."""

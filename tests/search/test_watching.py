@@ -56,10 +56,10 @@ def test_the_table_fits_and_says_demo(width: int) -> None:
 
 
 def test_the_csv_has_every_trial_and_parameter(tmp_path: Path) -> None:
-    write_leaderboard(tmp_path / "leaderboard.csv", TRIALS, True, "val_accuracy")
+    write_leaderboard(tmp_path / "leaderboard.csv", TRIALS, True, "val_accuracy", "demo")
     with (tmp_path / "leaderboard.csv").open() as handle:
         rows = list(csv.DictReader(handle))
-    assert len(rows) == len(TRIALS)
+    assert len(rows) == len(TRIALS) and {row["corpus"] for row in rows} == {"demo"}
     assert (rows[0]["rank"], rows[0]["trial"], rows[0]["val_accuracy"], rows[0]["cnn/depth"]) == ("1", "2", "0.7", "4")
     failed = next(row for row in rows if row["trial"] == "3")
     assert (failed["rank"], failed["state"], failed["end"], failed["reason"]) == ("", "FAIL", "nan", "why")
