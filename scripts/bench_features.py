@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=240, help="clips of 30 s, a multiple of 8")
     options = parser.parse_args()
     from genre_models.demo import render_demo
+    from genre_models.parallel import available_cores
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
 
@@ -92,7 +93,7 @@ def main() -> None:
         n = len(paths)
         print(f"scan of {len(task.scan.rows)} clips of 30 s: {scanned:.1f} s, {len(task.scan.rows) / scanned:.0f} clips/s")
         print(f"plain librosa loop, one core: {loop:.1f} s for {n} clips, {n / loop:.1f} clips/s (imports not counted)")
-        print(f"first pass, {len(os.sched_getaffinity(0))} cores: {first:.1f} s, {decoded / first:.1f} clips/s: {loop / first:.2f} times the loop (imports counted)")
+        print(f"first pass, {available_cores()} cores: {first:.1f} s, {decoded / first:.1f} clips/s: {loop / first:.2f} times the loop (imports counted)")
         print(f"second pass: {again} decoded, {cached} from the cache, {second:.2f} s")
         seconds, said = first_epoch(folder, music)
         print(f"a search on it: first epoch in the study {seconds:.1f} s after the command; it said: {said}")

@@ -134,6 +134,7 @@ def run_overhead(options: argparse.Namespace) -> None:
 
 
 def run_efficiency(options: argparse.Namespace) -> None:
+    from search.estimate import core_gflops
     from search.study import read_study
 
     view = read_study(options.studies_dir.resolve(), options.study)
@@ -147,6 +148,9 @@ def run_efficiency(options: argparse.Namespace) -> None:
     ends = {end: sum(t.end == end for t in view.trials) for end in sorted({t.end or "running" for t in view.trials})}
     print(f"study {view.name}: {len(view.trials)} trials {ends}, {sum(len(t.reports) for t in view.trials)} epochs, {view.elapsed_seconds / 60:.1f} minutes")
     print(f"worker time {available:.0f} s ({options.workers} workers): {100 * fit / available:.1f} % inside fit, {100 * in_trials / available:.1f} % in trials")
+    tracks = view.run["tracks"]
+    work = sum(o["gflops"] * o["epochs"] * (3 * tracks["train"] + tracks["validation"]) for o in outcomes)
+    print(f"{work / fit:.1f} GFLOP/s of a worker in fit; one core's matrix product reaches {core_gflops():.0f}")
     print("in trials: " + ", ".join(f"{name} {100 * s / in_trials:.1f} %" for name, s in sorted(phases.items(), key=lambda p: -p[1])))
 
 

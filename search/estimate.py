@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,14 @@ from search.progress import duration
 from search.sampling import Proposer
 from search.schedule import halving_epochs, rungs
 from search.trial import trial_seed
+from search.worker import available_cores
 
 #: Configurations drawn at random to learn what is typical of a space.
 _DRAWN = 200
 #: Training does a forward and a backward pass; the backward one costs about two forward ones.
 _TRAINING_PASSES = 3
-#: Part of a core's matrix-product speed that training reaches (docs/benchmarks.md, "Time estimate").
-_REACHED = 0.25
+#: Part of a core's matrix-product speed that training reaches (docs/benchmarks.md, "A search on real music").
+_REACHED = 0.15
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def _cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None, n_t
         mean = sum(cost.gflops) / len(cost.gflops)
         work = mean * (_TRAINING_PASSES * n_train + n_validation)
         seconds = work / (_REACHED * core_gflops() * config.resources.cpus)
-        workers = 1 if config.engine == "inline" else config.workers or max(1, len(os.sched_getaffinity(0)) // config.resources.cpus)
+        workers = 1 if config.engine == "inline" else config.workers or max(1, available_cores() // config.resources.cpus)
         lines.append(
-            f"time, roughly (a factor of 2 either way): {duration(seconds)} an epoch, "
+            f"time, roughly (a factor of 2 or 3 either way): {duration(seconds)} an epoch, "
             f"{duration(epochs * seconds / workers)} in all on {workers} worker{'s' if workers > 1 else ''}"
         )
     return lines

@@ -25,6 +25,7 @@ from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
 from search.config import load_space
 from search.errors import SearchError
+from search.worker import available_cores
 
 if TYPE_CHECKING:
     from genre_models.corpus import Corpus
@@ -189,7 +190,7 @@ def memory_mib(config: SearchConfig) -> float:
     """Memory a trial may use, in MiB: the file's, or a worker's share of what the machine has free."""
     if config.resources.memory_gib is not None:
         return 1024 * config.resources.memory_gib
-    workers = config.workers or max(1, len(os.sched_getaffinity(0)) // config.resources.cpus)
+    workers = config.workers or max(1, available_cores() // config.resources.cpus)
     return 0.8 * psutil.virtual_memory().available / 2**20 / (1 if config.engine == "inline" else workers)
 
 
@@ -244,7 +245,7 @@ def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str
         "precision": precision,
         "versions": {name: version(name) for name in ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")},
         "python": platform.python_version(),
-        "machine": {"platform": platform.platform(), "cores": len(os.sched_getaffinity(0)), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
+        "machine": {"platform": platform.platform(), "cores": available_cores(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
     }
     for name, text in (("space.yaml", config.source_text), ("run.json", json.dumps(run, indent=1) + "\n")):
         temporary = folder / f".{name}.tmp"
@@ -260,11 +261,13 @@ def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus:
     write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus))
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
+    else:
+        console.print(f"done: {config.budget.trials} trials; to go on, give the study more with --trials", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
         title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
     else:
-        console.print("no trial has had the full budget yet; run the same command again to go on", markup=False)
+        console.print("no trial has had the full budget yet; run the command again to go on, with a larger --minutes if those are used up", markup=False)
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)

@@ -50,6 +50,13 @@ class Failure:
     message: str
 
 
+def available_cores() -> int:
+    """Cores this process may use: fewer than the machine has, where a batch system or a container says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS cannot tell
+
+
 def build_objective(place: Workplace) -> Objective:
     """Import the factory and build the objective, with thread pools bounded before any library makes them."""
     # Ray sets OMP_NUM_THREADS, but TensorFlow's pools do not read it.

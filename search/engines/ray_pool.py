@@ -23,7 +23,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
 from search.errors import SearchError
 from search.loop import Loop
-from search.worker import Failure, Workplace, build_objective, run_trial
+from search.worker import Failure, Workplace, available_cores, build_objective, run_trial
 
 #: TensorFlow keeps about 6 MB of every model, whatever one does; a fresh process gives it back.
 TRIALS_PER_WORKER = 50
@@ -135,7 +135,7 @@ class RayEngine:
             return
         # If this driver is killed, Ray's helper processes wait so long (seconds) for a head that will not come back.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        workers = self._workers or max(1, len(os.sched_getaffinity(0)) // self._cpus)
+        workers = self._workers or max(1, available_cores() // self._cpus)
         ray.init(
             num_cpus=workers * self._cpus,
             num_gpus=None if self._gpus else 0,
