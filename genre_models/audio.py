@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from genre_models.sound_stream import SoundStream
 
 MAX_SECONDS = 2 * 60 * 60
 MAX_CHANNELS = 32
 MAX_SR = 768_000
-_BLOCK_SAMPLES = 1 << 20  # of all channels together
 _FLOOR_DB = -120.0
 
 
@@ -31,7 +34,8 @@ def probe_audio(path: str | Path) -> dict:
     Returns
     -------
     dict
-        ``duration_seconds``, ``sr`` (hertz), ``channels``, ``loudness_db`` (root mean square of the mono mix, dB of full scale).
+        ``duration_seconds`` (counted, whatever the header says), ``sr`` (hertz), ``channels``, ``loudness_db`` (root mean square of the
+        mono mix, dB of full scale).
 
     Raises
     ------
@@ -40,16 +44,19 @@ def probe_audio(path: str | Path) -> dict:
     """
     import soundfile
 
+    from genre_models.sound_stream import open_sound
+
     energy, frames = 0.0, 0
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            _check_bounds(file)
-            sr, channels = file.samplerate, file.channels
-            while len(block := file.read(max(1, _BLOCK_SAMPLES // channels), dtype="float32", always_2d=True)):
+        with open_sound(path) as sound:
+            _check_bounds(sound)
+            sr, channels = sound.sr, sound.channels
+            for block in sound.blocks():
                 energy += float(np.square(block.mean(axis=1, dtype=np.float64)).sum())
                 frames += len(block)
                 if frames > MAX_SECONDS * sr:  # some formats declare no length
                     raise Undecodable(_too_long(frames / sr))
+            true_end = sound.true_end(frames)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise Undecodable(_reason(error)) from error
     if not frames:
@@ -57,7 +64,7 @@ def probe_audio(path: str | Path) -> dict:
     if not math.isfinite(energy):
         raise Undecodable("holds samples that are not finite numbers")
     loudness_db = 10 * math.log10(energy / frames) if energy > 0 else _FLOOR_DB
-    return {"duration_seconds": frames / sr, "sr": sr, "channels": channels, "loudness_db": max(_FLOOR_DB, loudness_db)}
+    return {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, "loudness_db": max(_FLOOR_DB, loudness_db)}
 
 
 def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
@@ -82,12 +89,16 @@ def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
     """
     import soundfile
 
+    from genre_models.sound_stream import open_sound
+
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            _check_bounds(file)
-            # A little more than the clip, so that the resampler's edge lies outside it.
-            y = file.read(math.ceil((clip_seconds + 0.1) * file.samplerate), dtype="float32", always_2d=True).mean(axis=1)
-            native_sr = file.samplerate
+        with open_sound(path) as sound:
+            _check_bounds(sound)
+            native_sr = sound.sr
+            # A little more than the clip, so that the resampler's edge lies outside it. Mixed block by block: channels may be many.
+            mono = [block.mean(axis=1) for block in sound.blocks(math.ceil((clip_seconds + 0.1) * native_sr))]
+            n_read = sum(map(len, mono))
+            y = np.concatenate(mono)[: sound.true_end(n_read)] if mono else np.empty(0, np.float32)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise Undecodable(_reason(error)) from error
     if not len(y):
@@ -108,14 +119,13 @@ def clip_samples(sr: int, clip_seconds: float) -> int:
     return round(clip_seconds * sr)
 
 
-def _check_bounds(file) -> None:
-    if not 1 <= file.samplerate <= MAX_SR:
-        raise Undecodable(f"declares a sampling rate of {file.samplerate} Hz, but 1 to {MAX_SR} must hold")
-    if not 1 <= file.channels <= MAX_CHANNELS:
-        raise Undecodable(f"declares {file.channels} channels, but 1 to {MAX_CHANNELS} must hold")
-    # A declared length of "unknown" is a huge number in some formats; the blocks are counted too.
-    if MAX_SECONDS * file.samplerate < file.frames < 1 << 62:
-        raise Undecodable(_too_long(file.frames / file.samplerate))
+def _check_bounds(sound: SoundStream) -> None:
+    if not 1 <= sound.sr <= MAX_SR:
+        raise Undecodable(f"declares a sampling rate of {sound.sr} Hz, but 1 to {MAX_SR} must hold")
+    if not 1 <= sound.channels <= MAX_CHANNELS:
+        raise Undecodable(f"declares {sound.channels} channels, but 1 to {MAX_CHANNELS} must hold")
+    if sound.n_frames is not None and sound.n_frames > MAX_SECONDS * sound.sr:
+        raise Undecodable(_too_long(sound.n_frames / sound.sr))
 
 
 def _too_long(seconds: float) -> str:
@@ -125,4 +135,6 @@ def _too_long(seconds: float) -> str:
 def _reason(error: Exception) -> str:
     # The library's message repeats the path; only the cause is wanted.
     text = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    if "is not a regular file" in text:  # what it says of an mp3 file without frames, which the scan knows to be a regular file
+        text = "no whole frame of sound found in it"
     return f"can't be decoded as audio: {text.strip().rstrip('.')}"

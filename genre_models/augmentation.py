@@ -3,6 +3,9 @@
 They are layers, so they run inside the graph on whatever device trains, with a generator of their own whose state belongs to a snapshot.
 All take and give items [shape=(batch, height, width, channels)], mel bands as rows and frames as columns, in float32: positions counted in
 bfloat16 would be wrong from 257 on. They must not end up in a saved model (see `families/cnn_network.py`).
+
+Beside them `masked` and `mixed`, functions on the batches that go into the graph, for draws that are made outside of it
+(see `training_items.py`).
 """
 
 from __future__ import annotations
@@ -119,6 +122,53 @@ class Gain(_TrainingOnly):
         factor = 1 + self.largest * (2 * self.uniform((ops.shape(items)[0], 1, 1, 1)) - 1)
         floor = ops.min(items, axis=(1, 2, 3), keepdims=True)
         return floor + (items - floor) * factor
+
+
+def masked(items, rows, columns, fill: str):
+    """Items with bands masked.
+
+    Parameters
+    ----------
+    items : array [shape=(batch, height, width, channels)]
+    rows, columns : array of bool [shape=(batch, height) and (batch, width)]
+        What is masked of each item.
+    fill : {"mean", "zero"}
+        What the masks hold: the mean of the item's channel, or 0.
+
+    Returns
+    -------
+    tensor of the shape and type of `items`
+    """
+    items = ops.convert_to_tensor(items)
+    hidden = ops.logical_or(ops.convert_to_tensor(rows)[:, :, None], ops.convert_to_tensor(columns)[:, None, :])[..., None]
+    value = ops.mean(ops.cast(items, "float32"), axis=(1, 2), keepdims=True)
+    return ops.where(hidden, _as_stored(value if fill == "mean" else ops.zeros_like(value), items), items)
+
+
+def mixed(items, weight: float, partner):
+    """Each item mixed with another of the batch.
+
+    Parameters
+    ----------
+    items : array [shape=(batch, height, width, channels)]
+    weight : float
+        Proportion of the item itself, 0 to 1.
+    partner : array of int [shape=(batch,)]
+        Number of the other item.
+
+    Returns
+    -------
+    tensor of the shape and type of `items`
+        Bytes are rounded: half a level of 256 at most.
+    """
+    items = ops.convert_to_tensor(items)
+    wide = ops.cast(items, "float32")
+    return _as_stored(weight * wide + (1 - weight) * ops.take(wide, ops.convert_to_tensor(partner, dtype="int32"), axis=0), items)
+
+
+def _as_stored(values, items):
+    dtype = keras.backend.standardize_dtype(items.dtype)
+    return ops.cast(ops.round(values) if "int" in dtype else values, dtype)
 
 
 def augmentation_layers(params: Mapping[str, Any], seeds: Iterator[int]) -> list[layers.Layer]:

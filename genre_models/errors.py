@@ -43,6 +43,12 @@ class TrainingDiverged(GenreModelsError):
     reason_code = "nan"
 
 
+class SnapshotError(GenreModelsError):
+    """A snapshot can't be read, or is of another run: the trial is to be started afresh."""
+
+    reason_code = "snapshot"
+
+
 class SealedError(GenreModelsError):
     """The held-out tracks were already looked at with another model."""
 

@@ -17,6 +17,7 @@ from genre_models.content import content_hash
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.features import compute_features
 from genre_models.memory import PeakMemory
+from genre_models.segments import by_track, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -99,7 +100,7 @@ def heldout_features(kind: str, settings: dict, rows: Sequence[ScanRow]) -> Iter
 
 
 def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int, str], None]) -> Evaluation:
-    """Predict the held-out tracks with the saved model, in float32.
+    """Predict the held-out tracks with the saved model, in float32: each as the mean of its windows, cut as in training.
 
     Parameters
     ----------
@@ -118,14 +119,14 @@ def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int
         The model does not give probabilities.
     """
     pipeline = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
-    labels = tuple(pipeline["labels"])
+    labels, segments = tuple(pipeline["labels"]), pipeline.get("segments", 1)
     with PeakMemory() as memory:
         predict = load_predictor(folder)
         features = heldout_features(pipeline["kind"], pipeline["features"], rows)
         parts = []
         for start in range(0, len(rows), BATCH):
             batch = np.stack([next(features) for _ in rows[start : start + BATCH]])
-            parts.append(predict(batch))
+            parts.append(by_track(predict(cut(batch, segments)), segments))
             progress(start + len(batch), len(rows), "held-out tracks")
         p = np.concatenate(parts)
     if p.shape != (len(rows), len(labels)) or not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max() > 1e-3:

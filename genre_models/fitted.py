@@ -5,7 +5,6 @@ Imports Keras.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,18 @@ from typing import Protocol
 import keras
 import numpy as np
 
+from genre_models.batches import even_batches
+from genre_models.segments import by_track, grid_windows, segments_of
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 class Data(Protocol):
-    """What is trained on (docs/design.md, section 5); `metric` may be missing and is then val_accuracy."""
+    """What is trained on (docs/design.md, section 5); `metric` may be missing and is then val_accuracy.
+
+    Where tracks are cut into windows, it also has `segments` (windows of a track), `track_shape`, and
+    ``windows(ids, starts) -> [n, *input_shape]``; `input_shape` is a window's and `features` gives whole tracks.
+    """
 
     labels: Sequence[str]
     input_shape: tuple[int, int, int]
@@ -62,7 +68,8 @@ class Fitted:
         By the family's own early stopping.
     history : list of dict
         For each epoch ``epoch``, ``loss``, ``accuracy``, ``learning_rate``, ``seconds`` and, with validation, ``val_loss`` and
-        ``val_accuracy``.
+        ``val_accuracy``. The first two are of training items as they were trained on (see `hit_share` for mixed ones), the last two of
+        whole tracks.
     parameters : int
         Trainable.
     phases : dict of str to float
@@ -80,7 +87,7 @@ class Fitted:
     phases: dict[str, float]
 
     def predict(self, ids: Sequence[str]) -> np.ndarray:
-        """Probabilities [shape=(len(ids), n_classes), dtype=float32]."""
+        """Probabilities of tracks [shape=(len(ids), n_classes), dtype=float32]."""
         return predict(self.core, self.data, ids, self.batch_size)
 
     def save(self, folder: str | Path) -> None:
@@ -92,25 +99,21 @@ class Fitted:
         self.core.save_weights(path)
 
 
-def even_batches(n: int, batch_size: int) -> tuple[int, int]:
-    """Number and size of equally large batches that cover `n` items: no odd last batch, which would be traced anew and upset batch norm."""
-    steps = math.ceil(n / batch_size)
-    return steps, math.ceil(n / steps)
-
-
 def predict(core: keras.Model, data: Data, ids: Sequence[str], batch_size: int) -> np.ndarray:
-    """Probabilities of some tracks, in batches of one shape.
+    """Probabilities of some tracks, each the mean of its windows', in batches of one shape.
 
     Returns
     -------
     np.ndarray [shape=(len(ids), n_classes), dtype=float32]
     """
-    steps, rows = even_batches(len(ids), batch_size) if len(ids) else (0, 0)
+    segments = segments_of(data)
+    n = len(ids) * segments
+    steps, rows = even_batches(n, batch_size) if n else (0, 0)
     parts = [np.zeros((0, len(data.labels)), np.float32)]
     for start in range(0, steps * rows, rows or 1):
-        batch = data.features(ids[start : start + rows])
+        batch = grid_windows(data, ids, range(start, min(start + rows, n)))
         missing = rows - len(batch)
         if missing:
             batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), batch.dtype)])
         parts.append(np.asarray(core.predict_on_batch(batch))[: rows - missing])
-    return np.concatenate(parts)
+    return by_track(np.concatenate(parts), segments)

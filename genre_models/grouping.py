@@ -65,7 +65,7 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
             raise CorpusError(f"{file}: track {id} is in two groups, {group_of[id]} and {group}; a track has one group")
     if not group_of:
         raise CorpusError(
-            f"{file}: none of its {len(lines)} lines names a readable track of this corpus; names are CLASS/STEM, as in {rows[0].id}"
+            f"{file}: none of its {len(lines)} lines names a readable track of this corpus; names are as in {rows[0].id}"
         )
     notes = [f"{file.name}: {len(group_of)} of {len(rows)} tracks in {len(set(group_of.values()))} groups"]
     if strangers:
@@ -74,7 +74,7 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
 
 
 def gather(rows: Iterable[ScanRow], group_of: dict[str, str]) -> list[Group]:
-    """Join byte-identical tracks and tracks of one user group, transitively.
+    """Join byte-identical tracks, tracks of one group of the corpus (an artist) and tracks of one user group, transitively.
 
     Parameters
     ----------
@@ -99,6 +99,7 @@ def gather(rows: Iterable[ScanRow], group_of: dict[str, str]) -> list[Group]:
     first: dict[tuple[str, str], str] = {}
     for row in rows:
         ties = [("content", row.content)] + ([("group", group_of[row.id])] if row.id in group_of else [])
+        ties += [("published", row.group)] if row.group is not None else []
         for tie in ties:
             one, other = sorted((root(row.id), root(first.setdefault(tie, row.id))))
             parent[other] = one
@@ -135,13 +136,7 @@ def deal_groups(groups: Sequence[Group], fraction: float, seed: int, purpose: st
     CorpusError
         If a class has too few groups.
     """
-    key = f"{purpose}:{seed}".encode()
-
-    def order(group: Group) -> tuple[int, bytes]:
-        names = "\n".join(row.id for row in group)
-        return -len(group), hashlib.blake2b(names.encode(), key=key, digest_size=16).digest()
-
-    groups = sorted(groups, key=order)
+    groups = seeded_order(groups, purpose, seed)
     sizes = Counter(row.label for group in groups for row in group)
     small_target = {label: min(max(1, round(fraction * n)), max(1, n - keep)) for label, n in sizes.items()}
     targets = (small_target, {label: max(1, n - small_target[label]) for label, n in sizes.items()})
@@ -153,37 +148,52 @@ def deal_groups(groups: Sequence[Group], fraction: float, seed: int, purpose: st
         side = 0 if crowding[0] < crowding[1] else 1
         parts[side].append(group)
         filled[side].update(counts)
-    _mend(parts, (1, keep))
+    lacking = mend(parts, (1, keep))
+    if lacking is not None:
+        raise CorpusError(
+            f"class {lacking!r}: its tracks form too few groups to have one on each side of the split (byte-identical files and "
+            "tracks of one group or artist stay together): add tracks, or split its groups"
+        )
     return parts
 
 
-def _mend(parts: tuple[list[Group], list[Group]], least: tuple[int, int]) -> None:
-    """Move the smallest groups that will do until each part has its least number of groups of each class."""
-    labels = sorted({row.label for part in parts for group in part for row in group})
+def seeded_order(groups: Iterable[Group], purpose: str, seed: int) -> list[Group]:
+    """Groups by size, the largest first; equal ones in an order that follows from their ids, `purpose` and `seed` alone."""
+    key = f"{purpose}:{seed}".encode()
+
+    def order(group: Group) -> tuple[int, bytes]:
+        names = "\n".join(row.id for row in group)
+        return -len(group), hashlib.blake2b(names.encode(), key=key, digest_size=16).digest()
+
+    return sorted(groups, key=order)
+
+
+def labels_of(group: Group) -> set[str]:
+    """Classes of a group's tracks."""
+    return {row.label for row in group}
+
+
+def mend(parts: Sequence[list[Group]], least: Sequence[int]) -> str | None:
+    """Move groups, the smallest that will do, until each part has its least number of groups of each class; a class that can't, or None."""
+    held = [Counter(label for group in part for label in labels_of(group)) for part in parts]
+    labels = sorted(set().union(*held))
     for _ in range(2):  # a group of several classes that was moved for one may have to be made up for in another
-        for side in (0, 1):
+        for side, part in enumerate(parts):
             for label in labels:
-                while _n_groups(parts[side], label) < least[side]:
-                    giver = parts[1 - side]
+                while held[side][label] < least[side]:
                     movable = [
-                        group
-                        for group in giver
-                        if label in {row.label for row in group}
-                        and all(_n_groups(giver, other) > least[1 - side] for other in {row.label for row in group})
+                        (giver, group)
+                        for giver, its in enumerate(parts)
+                        for group in its
+                        if giver != side
+                        and label in labels_of(group)
+                        and all(held[giver][each] > least[giver] for each in labels_of(group))
                     ]
                     if not movable:
                         break
-                    group = min(reversed(movable), key=len)
-                    giver.remove(group)
-                    parts[side].append(group)
-    for side in (0, 1):
-        for label in labels:
-            if _n_groups(parts[side], label) < least[side]:
-                raise CorpusError(
-                    f"class {label!r}: its tracks form too few groups to have one on each side of the split (byte-identical files and "
-                    "tracks of one user group stay together): add tracks, or split its groups"
-                )
-
-
-def _n_groups(part: list[Group], label: str) -> int:
-    return sum(any(row.label == label for row in group) for group in part)
+                    giver, group = min(reversed(movable), key=lambda move: len(move[1]))
+                    parts[giver].remove(group)
+                    part.append(group)
+                    held[giver].subtract(labels_of(group))
+                    held[side].update(labels_of(group))
+    return next((label for side in range(len(parts)) for label in labels if held[side][label] < least[side]), None)

@@ -7,11 +7,12 @@ framework: `screen` and `resolve_precision` run in the driver.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,12 +38,13 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
     Parameters
     ----------
     spec, task : mapping
-        As in docs/design.md; of the task ``kind``, ``labels`` and ``limits``.
+        As in docs/design.md; of the task ``kind``, ``labels``, ``limits`` and, for the cost of an epoch, ``tracks``.
 
     Returns
     -------
     dict
-        ``parameters``, ``gflops``, ``memory_mib``.
+        ``parameters``, ``gflops`` (of one item: a window, where tracks are cut into segments), ``memory_mib``; where the task has tracks also
+        ``epoch_gflops``, of an epoch's training (a backward pass costs about two forward ones) and validation.
 
     Raises
     ------
@@ -50,14 +52,22 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
         It can't be built at that input size, or is over one of the task's limits.
     """
     from genre_models.features import feature_shape
+    from genre_models.segments import segment_count, window_shape
 
-    cost = _cost(spec, feature_shape(task["kind"], spec["features"]), len(task["labels"]))
+    windows = segment_count(spec)
+    shape = window_shape(feature_shape(task["kind"], spec["features"]), windows)
+    cost = _cost(spec, shape, len(task["labels"]))
     for name, limit in (task.get("limits") or {}).items():
         value = getattr(cost, name)
         if limit is not None and value > limit:
             unit, remedy = _LIMITS[name]
             raise ConfigurationRefused(f"{spec['family']}: needs {value:.4g} {unit}, the limit is {limit:.4g}: {remedy}")
-    return asdict(cost)
+    told = asdict(cost)
+    if "tracks" in task:
+        trained = sum(track["part"] == "train" for track in task["tracks"])
+        passes = 3 * trained * (1 + spec["params"].get("copies", 0)) + len(task["tracks"]) - trained
+        told["epoch_gflops"] = cost.gflops * windows * passes
+    return told
 
 
 def build(task: Mapping[str, Any]) -> Objective:
@@ -108,19 +118,30 @@ class Objective:
 
     def __init__(self, task: Mapping[str, Any]) -> None:
         self._task = task
-        self._data: dict[str, Any] = {}
+        self._stores: dict[str, Any] = {}
 
-    def data(self, features: Mapping[str, Any]) -> Any:
-        """The development tracks under one feature setting; opened once."""
-        from genre_models.features.store import FeatureStore
+    def data(self, spec: Mapping[str, Any], fold: int | None = None) -> Any:
+        """The development tracks as a trial sees them; with `fold`, that one of its folds is for validation instead of the hold-out."""
+        from genre_models.folds import validated_on
+        from genre_models.segments import segment_count
         from genre_models.training_data import DevelopmentData
 
-        key = json.dumps(features, sort_keys=True)
-        if key not in self._data:
-            task = self._task
+        task, store = self._task, self._store(spec["features"])
+        tracks = task["tracks"] if fold is None else validated_on(task["tracks"], spec["folds"], fold)
+        return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"], segment_count(spec))
+
+    def _store(self, features: Mapping[str, Any]) -> Any:
+        """Features of one setting, opened and read once, however trials deal and cut the tracks."""
+        from genre_models.features import feature_key
+        from genre_models.features.store import FeatureStore
+        from genre_models.training_data import MemoryStore
+
+        task = self._task
+        key = feature_key(task["kind"], features)
+        if key not in self._stores:
             store = FeatureStore(task["cache_dir"], task["kind"], dict(features), task["tracks"])
-            self._data[key] = DevelopmentData(store, task["labels"], task["tracks"], task["objective"]["metric"])
-        return self._data[key]
+            self._stores[key] = MemoryStore(store, [track["id"] for track in task["tracks"]])
+        return self._stores[key]
 
     def run(
         self, spec: Mapping[str, Any], report: Callable[..., str], *, workdir: str | None = None, resume: str | None = None
@@ -131,40 +152,45 @@ class Objective:
         ----------
         spec : mapping
         report : callable
-            ``report(epoch, metrics, snapshot) -> "continue" | "stop" | "pause"``.
+            ``report(epoch, metrics, snapshot) -> "continue" | "stop" | "pause"``: for each epoch of part 1, then for each part; without
+            metrics for the epochs of later parts.
         workdir : str, optional
-            Where weights, curve and validation predictions are left.
+            Where weights and curve of part 1 and the out-of-fold predictions are left.
         resume : str, optional
             Folder of a snapshot to go on from.
 
         Returns
         -------
         dict
-            The outcome of docs/design.md, section 4, and ``seconds`` (all of the trial) and ``phases`` (of it, in seconds: build, train,
-            validate, report). `interval` is the 95 % Wilson interval of the validation accuracy at `best_epoch`, whatever the metric.
+            The outcome of docs/design.md, section 4, and ``seconds`` (since the start or the resume) and ``phases`` (of it, in seconds:
+            build, train, validate, report). `interval` is the 95 % Wilson interval of the validation accuracy at the best epochs, over the
+            tracks validated in the first repeat, whatever the metric.
 
         Raises
         ------
         ConfigurationRefused, TrainingDiverged
+        SnapshotError
+            The snapshot can't be read or is of another trial.
         Exception
             Of any kind; one that means memory ran out has ``reason_code = "memory"``.
         """
+        from genre_models.folds import name_deal
+        from genre_models.parts import Parts
+
         started = time.perf_counter()
-        data = self.data(spec["features"])
+        data = self.data(spec)
         cost = _cost(spec, data.input_shape, len(data.labels))
+        fit = partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"])
+        deal = name_deal(self._task["tracks"], spec.get("folds", 1))
+        parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, None if workdir is None else Path(workdir))
         try:
-            fitted = _family(spec).fit(
-                spec["params"], data, epochs=spec["epochs"], seed=spec["seed"], report=report, resume=resume, precision=spec["precision"]
-            )
+            parts.run(resume)
         except Exception as error:
             if _is_out_of_memory(error):
                 error.reason_code = "memory"
             raise
-        if workdir is not None:
-            from genre_models.artifacts import write_artifacts
-
-            write_artifacts(workdir, fitted, data)
-        return {**_outcome(fitted, data), "gflops": cost.gflops, "seconds": time.perf_counter() - started}
+        parts.write_artifacts()
+        return {**parts.outcome(), "gflops": cost.gflops, "seconds": time.perf_counter() - started}
 
 
 def _family(spec: Mapping[str, Any]) -> ModuleType:
@@ -172,25 +198,12 @@ def _family(spec: Mapping[str, Any]) -> ModuleType:
 
 
 def _cost(spec: Mapping[str, Any], input_shape: tuple[int, int, int], n_classes: int) -> Cost:
-    return _family(spec).estimate(spec["params"], input_shape, n_classes)
+    from genre_models.segments import refused_window, segment_count
 
-
-def _outcome(fitted: Any, data: Any) -> dict[str, Any]:
-    from genre_models.metrics import wilson_interval
-
-    n, best = len(data.validation_ids), fitted.history[fitted.best_epoch - 1]
-    return {
-        "value": best[data.metric],
-        "best_epoch": fitted.best_epoch,
-        "epochs": fitted.epochs,
-        "stopped_early": fitted.stopped_early,
-        "interval": list(wilson_interval(round(best["val_accuracy"] * n), n)),
-        "parameters": fitted.parameters,
-        "fit_seconds": fitted.phases["train"] + fitted.phases["validate"],
-        "n_validation": n,
-        "history": fitted.history,
-        "phases": fitted.phases,
-    }
+    try:
+        return _family(spec).estimate(spec["params"], input_shape, n_classes)
+    except ConfigurationRefused as refused:
+        raise ConfigurationRefused(refused_window(str(refused), input_shape, segment_count(spec))) from refused
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -76,15 +76,17 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
         One for each epoch; keys that a family did not record are left out of the picture.
     """
     figure, longest = _figure(10.0, 4.2), max(len(search), len(retrain))
+    has_folds = "folds" in metrics.get("validated_by", "")
+    shown, marked = ("search, fold 1", "mean best epoch") if has_folds else ("search", "best epoch")
     for axes, (name, label) in zip(figure.subplots(1, 2), {"loss": "loss (nats)", "accuracy": "accuracy"}.items(), strict=True):
-        _line(axes, search, name, TRAIN, "-", "search, training")
-        _line(axes, search, f"val_{name}", VALIDATION, "-", "search, validation")
+        _line(axes, search, name, TRAIN, "-", f"{shown}, training")
+        _line(axes, search, f"val_{name}", VALIDATION, "-", f"{shown}, validation")
         _line(axes, retrain, name, RETRAIN, (0, (4, 1.5)), "retrain, all development tracks")
         axes.axvline(metrics["epochs"], color=BEST, linewidth=1, zorder=0)
         where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
         late = metrics["epochs"] > 0.8 * longest  # then the words go to the left of the line, where there is room
         where |= {"ha": "right" if late else "left", "color": FAINT, "fontsize": 8}
-        axes.annotate("best epoch", (metrics["epochs"], 1.0), (-3 if late else 3, -10), **where)
+        axes.annotate(marked, (metrics["epochs"], 1.0), (-3 if late else 3, -10), **where)
         axes.set_xlabel("epoch", color=FAINT)
         axes.set_ylabel(label, color=FAINT)
         axes.set_xlim(0.5, longest + 0.5)

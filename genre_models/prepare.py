@@ -7,14 +7,15 @@ Searches and final evaluations both come through here, so both deal the same spl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genre_models.corpus import Corpus, Progress, open_corpus
-from genre_models.features import resolve_features
+from genre_models.features import feature_key, resolve_features
 from genre_models.features.store import FeatureStore
+from genre_models.folds import deal_folds
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.split import Split, deal
@@ -32,6 +33,10 @@ class TaskData:
     features : dict
         Family to its resolved feature settings.
     cache_dir : Path
+    seed : int
+        The study's; deals folds.
+    validation_folds : int or None
+        ``data.validation.folds``.
     """
 
     corpus: Corpus
@@ -39,6 +44,8 @@ class TaskData:
     split: Split
     features: dict[str, dict[str, Any]]
     cache_dir: Path
+    seed: int = 0
+    validation_folds: int | None = None
 
     @property
     def development(self) -> list[dict[str, str]]:
@@ -47,8 +54,36 @@ class TaskData:
         rows = [_row(track, part) for part, tracks in parts for track in tracks]
         return sorted(rows, key=lambda row: row["id"])
 
-    def task(self, objective: Mapping[str, str], limits: Mapping[str, float | None]) -> dict[str, Any]:
-        """What a worker builds its objective from (docs/design.md, section 5); no held-out item is in it."""
+    def folds(self, k: int) -> dict[str, int]:
+        """Fold (from 0) of each development track, by its id, where they are dealt into `k`.
+
+        Raises
+        ------
+        CorpusError
+            A class has too few tracks for that.
+        """
+        return deal_folds(self.split.groups, k, self.seed)
+
+    def task(
+        self, objective: Mapping[str, str], limits: Mapping[str, float | None], folds: Collection[int] = ()
+    ) -> dict[str, Any]:
+        """What a worker builds its objective from (docs/design.md, section 5); no held-out item is in it.
+
+        Parameters
+        ----------
+        objective, limits : mapping
+        folds : collection of int
+            Numbers of folds that trials may ask for, besides that of ``data.validation``; 1 is none.
+
+        Raises
+        ------
+        CorpusError
+            A class has too few tracks for that many folds.
+        """
+        deals = {k: self.folds(k) for k in sorted({self.validation_folds, *folds} - {None, 1})}
+        tracks = self.development
+        if deals:
+            tracks = [track | {"folds": {str(k): fold[track["id"]] for k, fold in deals.items()}} for track in tracks]
         return {
             "labels": list(self.split.labels),
             "kind": self.corpus.kind,
@@ -56,18 +91,21 @@ class TaskData:
             "cache_dir": str(self.cache_dir),
             "objective": dict(objective),
             "limits": dict(limits),
-            "tracks": self.development,
+            "tracks": tracks,
         }
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the data a resumed study must match."""
         ids = {part: sorted(t.id for t in tracks) for part, tracks in (("train", self.split.train), ("validation", self.split.validation))}
-        return {
+        found = {
             "content": self.scan.fingerprint,
             "split_id": self.split.split_id,
             "train": _digest(ids["train"]),
             "validation": _digest(ids["validation"]),
         }
+        if self.validation_folds is not None:
+            found["folds"] = _digest([f"{id} {fold}" for id, fold in sorted(self.folds(self.validation_folds).items())])
+        return found
 
     def prepare_features(self, workers: int | None = None, progress: Progress | None = None) -> tuple[int, int, dict[str, str]]:
         """Compute what is missing of the development tracks' features.
@@ -78,7 +116,7 @@ class TaskData:
             Files decoded now, rows found in the cache, and the reason for each track that could not be decoded.
         """
         decoded, cached, failed = 0, 0, {}
-        distinct = {str(sorted(settings.items())): settings for settings in self.features.values()}
+        distinct = {feature_key(self.corpus.kind, settings): settings for settings in self.features.values()}
         for settings in distinct.values():
             store = FeatureStore(self.cache_dir, self.corpus.kind, settings, self.development)
             done = store.prepare(workers, progress)
@@ -93,6 +131,7 @@ def open_task(
     seed: int,
     cache_dir: Path,
     *,
+    folds: Collection[int] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> TaskData:
@@ -104,8 +143,10 @@ def open_task(
     features : mapping
         Family to its feature settings.
     seed : int
-        Deals validation from training tracks.
+        Deals validation from training tracks, and folds.
     cache_dir : Path
+    folds : collection of int
+        Numbers of folds that `TaskData.task` will be asked for: too few tracks for them are then said before anything is computed.
     workers : int, optional
         Processes; None takes all cores.
     progress : callable, optional
@@ -117,11 +158,14 @@ def open_task(
         If the corpus can't be used; one line that names the path and the remedy.
     """
     cache_dir.mkdir(parents=True, exist_ok=True)
-    corpus = open_corpus(data.source, data.input, cache_dir, progress)
+    corpus = open_corpus(data.source, data.input, cache_dir, progress, subset=data.subset)
     scan = scan_corpus(corpus, cache_dir, workers, progress)
     split = deal(scan, data, seed)
     resolved = {family: resolve_features(settings, scan) for family, settings in features.items()}
-    return TaskData(corpus, scan, split, resolved, cache_dir)
+    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds)
+    for k in set(folds) - {1}:
+        opened.folds(k)
+    return opened
 
 
 def _row(track: ScanRow, part: str) -> dict[str, str]:

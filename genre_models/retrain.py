@@ -20,7 +20,7 @@ from genre_models.families import FAMILIES
 from genre_models.keras_model import rewrite_in_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from genre_models.training_data import DevelopmentData
@@ -39,13 +39,13 @@ class Winner:
     spec : dict
         The whole resolved configuration (docs/design.md, section 4).
     best_epoch : int
-        Epochs of the retrain, 1 or more.
+        Epochs of the retrain, 1 or more; of a trial with several parts the rounded mean over them.
     learning_rates : tuple of float
         One for each of these epochs, as the trial had them.
     history : tuple of dict
-        The trial's epochs, for the picture of its learning curve.
+        The trial's epochs, for the picture of its learning curve; those of its first part where it has several.
     validation_accuracy : float or None
-        At `best_epoch`; None where the trial did not record it.
+        At `best_epoch`, or the mean over all parts at theirs; None where the trial did not record it.
     """
 
     study: str
@@ -105,19 +105,39 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     fsync_tree(folder)
 
 
+def recorded_rates(history: Sequence[dict], epochs: int) -> tuple[float, ...]:
+    """Learning rate of each epoch of a retrain, as a trial's first part had them; where that ended sooner, its last goes on.
+
+    Parameters
+    ----------
+    history : sequence of dict
+        Epochs of the part.
+    epochs : int
+        Of the retrain; the mean over several parts may lie beyond the end of the first.
+
+    Returns
+    -------
+    tuple of float
+        `epochs` of them; empty where the trial did not record any.
+    """
+    rates = [epoch["learning_rate"] for epoch in history[:epochs] if "learning_rate" in epoch]
+    return tuple(rates + rates[-1:] * (epochs - max(len(history), 1)))
+
+
 def added_since(spec: dict) -> dict:
     """Parameters that the family has learned since the trial ran, with the defaults that the retrain takes for them."""
     return {name: value for name, value in FAMILIES[spec["family"]].defaults().items() if name not in spec["params"]}
 
 
 def every_track(spec: dict, task: dict) -> DevelopmentData:
-    """The development tracks as a family's `fit` takes them, all of them for training."""
+    """The development tracks as a family's `fit` takes them, all of them for training, cut as the trial cut them."""
     from genre_models.features.store import FeatureStore
+    from genre_models.segments import segment_count
     from genre_models.training_data import DevelopmentData
 
     tracks = [track | {"part": "train"} for track in task["tracks"]]
     store = FeatureStore(task["cache_dir"], task["kind"], spec["features"], tracks)
-    return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"])
+    return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"], segment_count(spec))
 
 
 def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:
@@ -135,6 +155,7 @@ def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:
         "demo": task["demo"],
         "features": winner.spec["features"],
         "input_shape": list(data.input_shape),
+        "segments": data.segments,  # windows that a track is cut into; its prediction is the mean of theirs
         "study": winner.study,
         "trial": winner.trial,
         "spec": winner.spec,

@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +18,16 @@ from pathlib import Path
 from genre_models.audio import Undecodable, probe_audio
 from genre_models.content import content_hash
 from genre_models.corpus import Corpus, Progress, Track
-from genre_models.errors import CacheError
+from genre_models.errors import CacheError, CorpusError
 from genre_models.features.image import probe_image
 from genre_models.parallel import Lost, run_jobs
 
-_VERSION = 1  # of the facts; raise it when the same file would be described differently
+_VERSION = 2  # of the facts; raise it when the same file would be described differently
+_SAVE_SECONDS = 60.0  # what a kill loses at most of a long scan
 _FACTS = ("duration_seconds", "sr", "channels", "width", "height", "loudness_db")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScanRow:
     """What is known of one file.
 
@@ -48,6 +51,8 @@ class ScanRow:
         Root mean square, dB of full scale.
     duplicate_group : str or None
         The same for all readable files with the same bytes; None where there is only one.
+    official_part, group : str or None
+        As `genre_models.corpus.Track` has them.
     """
 
     id: str
@@ -64,6 +69,8 @@ class ScanRow:
     height: int | None = None
     loudness_db: float | None = None
     duplicate_group: str | None = None
+    official_part: str | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -106,29 +113,40 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
     Scan
         A file that can't be decoded is a row with its reason, never an error.
     """
-    root = corpus.tracks[0].path.parent.parent
-    store = Path(cache_dir).expanduser() / "scans" / f"{_digest([_VERSION, corpus.kind, str(root)])}.jsonl"
-    known = _load(store)
+    stores = _stores(corpus, Path(cache_dir).expanduser() / "scans")
+    known = {store: _load(store) for store in stores}
     stamps = {track.id: _stamp(track.path) for track in corpus.tracks}
     facts = {
-        track.id: known[str(track.path)]["facts"] for track in corpus.tracks if _is_current(known.get(str(track.path)), stamps[track.id])
+        track.id: known[store][str(track.path)]["facts"]
+        for store, tracks in stores.items()
+        for track in tracks
+        if _is_current(known[store].get(str(track.path)), stamps[track.id])
     }
     new = [track for track in corpus.tracks if track.id not in facts]
+    if corpus.kind == "audio":
+        _check_mp3_can_be_decoded(new)
+    saved_at = time.monotonic()
     try:
         with closing(run_jobs(look_at, [(str(track.path), corpus.kind) for track in new], workers)) as results:
             for number, result in results:
                 facts[new[number].id] = {"reason": result.reason, "again": True} if isinstance(result, Lost) else result
                 if progress is not None:
                     progress(len(facts), len(corpus.tracks), "scan")
+                if time.monotonic() - saved_at > _SAVE_SECONDS:
+                    with suppress(OSError):  # said at the end
+                        _save(stores, known, stamps, facts)
+                    saved_at = time.monotonic()
     except BaseException:
         with suppress(OSError):  # after Ctrl-C too: what was looked at need not be looked at again
-            _save(store, known, corpus.tracks, stamps, facts)
+            _save(stores, known, stamps, facts)
         raise
     if new:
         try:
-            _save(store, known, corpus.tracks, stamps, facts)
+            _save(stores, known, stamps, facts)
         except OSError as error:
-            raise CacheError(f"{store}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
+            raise CacheError(
+                f"{error.filename or cache_dir}: can't be written ({error.strerror}); free space, or choose another folder for the cache"
+            ) from error
     rows = _rows(corpus.tracks, stamps, facts)
     fingerprint = _digest([[row.id, row.content] for row in rows if row.readable])
     return Scan(rows, fingerprint, corpus.kind, decoded=len(new), cached=len(corpus.tracks) - len(new))
@@ -160,6 +178,29 @@ def look_at(path: str, kind: str) -> dict:
         return {"content": content, "reason": str(error)}
 
 
+def _stores(corpus: Corpus, folder: Path) -> dict[Path, list[Track]]:
+    """The tracks by the file that keeps their facts: one for each folder of the source, so that folders are known alone and in lists."""
+    stores: dict[Path, list[Track]] = {}
+    for track in corpus.tracks:
+        root = str(track.path.parent.parent)
+        stores.setdefault(folder / f"{_digest([_VERSION, corpus.kind, root])}.jsonl", []).append(track)
+    return stores
+
+
+def _check_mp3_can_be_decoded(tracks: Sequence[Track]) -> None:
+    """Raise one error instead of one reason for each file, where the installed library is too old."""
+    n = sum(track.path.suffix.lower() == ".mp3" for track in tracks)
+    if not n:
+        return
+    from genre_models.sound_stream import decodes_mp3, library_version
+
+    if not decodes_mp3():
+        raise CorpusError(
+            f"{n} files are mp3, as {next(track.path for track in tracks if track.path.suffix.lower() == '.mp3')}, but the installed "
+            f"libsndfile {library_version()} can't decode it (1.1 and newer can): pip install --upgrade soundfile, or convert them to FLAC"
+        )
+
+
 def _rows(tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> tuple[ScanRow, ...]:
     copies = Counter(fact["content"] for fact in facts.values() if "reason" not in fact)
     rows = []
@@ -176,6 +217,8 @@ def _rows(tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> tu
                 readable="reason" not in fact,
                 reason=fact.get("reason"),
                 duplicate_group=content[:12] if copies[content] > 1 and "reason" not in fact else None,
+                official_part=track.official_part,
+                group=track.group,
                 **{name: fact.get(name) for name in _FACTS},
             )
         )
@@ -209,15 +252,17 @@ def _load(store: Path) -> dict[str, dict]:
     return known
 
 
-def _save(store: Path, known: dict[str, dict], tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> None:
-    entries = dict(known)
-    for track in tracks:
-        if track.id in facts and stamps[track.id] is not None and not facts[track.id].get("again"):
-            entries[str(track.path)] = {"stamp": stamps[track.id], "facts": facts[track.id]}
-    store.parent.mkdir(parents=True, exist_ok=True)
-    partial = store.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text("".join(json.dumps({"path": path, **entry}) + "\n" for path, entry in sorted(entries.items())), encoding="utf-8")
-    partial.replace(store)
+def _save(stores: Mapping[Path, Sequence[Track]], known: Mapping[Path, dict], stamps: dict, facts: dict[str, dict]) -> None:
+    for store, tracks in stores.items():
+        entries = dict(known[store])
+        for track in tracks:
+            if track.id in facts and stamps[track.id] is not None and not facts[track.id].get("again"):
+                entries[str(track.path)] = {"stamp": stamps[track.id], "facts": facts[track.id]}
+        store.parent.mkdir(parents=True, exist_ok=True)
+        partial = store.with_suffix(f".{os.getpid()}.partial")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps({"path": path, **entry}) + "\n" for path, entry in sorted(entries.items()))
+        partial.replace(store)
 
 
 def _digest(value: object) -> str:

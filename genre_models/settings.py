@@ -6,13 +6,28 @@ Units: seconds, hertz, samples (``n_fft``, ``hop_length``), pixels.
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Strict,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 AUTO_CLIP_SECONDS = 29.7
 """Upper end of ``clip_seconds: auto``, in seconds; at the default settings it gives exactly 1280 frames."""
+
+SOURCES = "demo, a folder, gtzan:FOLDER, fma:FOLDER, or a list of folders"
 
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Strict(), Field(ge=0.05, le=0.5)]
@@ -24,15 +39,36 @@ class _Section(BaseModel):
 
 
 class ValidationSettings(_Section):
-    """How validation tracks are dealt from the development part.
+    """How validation tracks are dealt from the development part: one part is held out, or each part in turn is.
 
     Attributes
     ----------
-    holdout : float
-        Part of the development tracks, 0.05 to 0.5.
+    holdout : float or None
+        Part of the development tracks, 0.05 to 0.5; 0.2 where neither is given.
+    folds : int or None
+        Parts that the development tracks are dealt into, 2 to 20; each validates what was trained on the others.
     """
 
-    holdout: Share = 0.2
+    holdout: Share | None = None
+    folds: Annotated[int, Strict(), Field(ge=2, le=20)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_part_is_held_out_by_default(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("holdout") is None and given.get("folds") is None:
+            return {**given, "holdout": 0.2}
+        return given
+
+    @model_validator(mode="after")
+    def _one_way_is_given(self) -> ValidationSettings:
+        if self.holdout is not None and self.folds is not None:
+            both = f"holdout={self.holdout:g} and folds={self.folds}"
+            raise ValueError(f"has both {both}, but tracks are validated one way: remove one of the two")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in dump(self).items() if value is not None}  # studies of before `folds` must find the same
 
 
 class SplitLists(_Section):
@@ -53,43 +89,92 @@ class SplitLists(_Section):
     test: str | None = Field(default=None, min_length=1)
 
 
+# By its type, so that what is wrong with lists is said of lists.
+_Split = Annotated[
+    Annotated[SplitLists, Tag("lists")] | Annotated[Literal["official"], Tag("official")],
+    Discriminator(lambda value: "official" if isinstance(value, str) else "lists"),
+]
+
+
 class DataSettings(_Section):
     """Where the tracks are and how they are divided.
 
     Attributes
     ----------
-    source : str
-        ``demo``, a folder of class folders, or ``gtzan:DIR``.
+    source : str or tuple of str
+        ``demo``, a folder of class folders, ``gtzan:DIR``, ``fma:DIR`` (with FMA's audio folders and ``fma_metadata/tracks.csv``), or a list
+        of folders and ``gtzan:DIR`` whose classes are joined by name.
+    subset : {"small", "medium", "large", "full"} or None
+        Tracks of that subset of FMA only; without it all that have a file.
     input : {"auto", "audio", "image"}
         ``auto`` takes the larger set and says so.
     test_fraction : float
         Part of each class that is held out, 0.05 to 0.5.
     split_seed : int
         Deals held-out from development tracks, and nothing else does.
-    split : SplitLists or None
-        The user's own lists instead of a deal.
+    split : SplitLists, "official" or None
+        The user's own lists instead of a deal, or the split that the corpus was published with (FMA's).
     validation : ValidationSettings
     groups : str
-        ``auto`` (byte-identical files stay together) or the path of a CSV with columns ``track,group``, which adds groups to that.
+        ``auto`` (byte-identical files stay together, and of FMA the tracks of an artist) or the path of a CSV with columns ``track,group``,
+        which adds groups to that.
     """
 
-    source: str = Field(default="demo", min_length=1)
+    source: str | tuple[str, ...] = "demo"
+    subset: Literal["small", "medium", "large", "full"] | None = None
     input: Literal["auto", "audio", "image"] = "auto"
     test_fraction: Share = 0.2
     split_seed: Seed = 0
-    split: SplitLists | None = None
+    split: _Split | None = None
     validation: ValidationSettings = ValidationSettings()
     groups: str = Field(default="auto", min_length=1)
 
-    @field_validator("source")
+    @field_validator("source", mode="before")
     @classmethod
-    def _source_is_known(cls, source: str) -> str:
-        prefix, colon, rest = source.partition(":")
-        if colon and prefix == "gtzan" and not rest.strip():
-            raise ValueError("gtzan: needs a folder after the colon, as in gtzan:~/music/gtzan")
-        if colon and prefix in ("fma", "table", "demo"):
-            raise ValueError(f"source {source!r} is not one of: demo, a folder, gtzan:FOLDER")
-        return source
+    def _source_is_known(cls, source: Any) -> Any:
+        # One message instead of one for each member of the union.
+        if not isinstance(source, (list, tuple)):
+            return _checked_source(source)
+        if not source:
+            raise ValueError("an empty list names no folder; it must hold at least one, as in [~/music, ~/more]")
+        entries = [_checked_source(entry, of_list=True) for entry in source]
+        twice = next((entry for number, entry in enumerate(entries) if entry in entries[:number]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is on the list twice; take one of them off")
+        return entries
+
+    @field_validator("subset", "split")
+    @classmethod
+    def _is_of_fma(cls, value: Any, info: ValidationInfo) -> Any:
+        source = info.data.get("source")  # missing where it is wrong itself
+        if value == "official" and source is not None and not _is_fma(source):
+            raise ValueError(
+                "official holds for fma:FOLDER only, other sources have no split of their own: leave it out, or name lists with train:"
+            )
+        if info.field_name == "subset" and value is not None and source is not None and not _is_fma(source):
+            raise ValueError("holds for fma:FOLDER only: leave it out")
+        return value
+
+
+def _checked_source(source: Any, of_list: bool = False) -> str:
+    known = "a folder or gtzan:FOLDER" if of_list else f"one of: {SOURCES}"
+    if not isinstance(source, str):
+        if of_list:
+            raise ValueError(f"must be flat: each entry {known}, but one is {json.dumps(source, default=str)}")
+        raise ValueError(f"must be {known}")
+    source = source.strip()
+    prefix, colon, rest = source.partition(":")
+    if not source:
+        raise ValueError(f"is empty; it must be {known}")
+    if prefix in ("gtzan", "fma") and colon and not rest.strip():
+        raise ValueError(f"{prefix}: needs a folder after the colon, as in {prefix}:~/music/{prefix}")
+    if colon and prefix in (("table", "demo", "fma") if of_list else ("table", "demo")) or of_list and source == "demo":
+        raise ValueError(f"{source!r} is not {known}" + (": it can't be joined with others" if of_list else ""))
+    return source
+
+
+def _is_fma(source: str | tuple[str, ...]) -> bool:
+    return isinstance(source, str) and source.startswith("fma:")
 
 
 class FeatureSettings(_Section):
@@ -109,6 +194,9 @@ class FeatureSettings(_Section):
         Height and width that images are resized to, pixels.
     colour : {"grey", "rgb"}
         Channels of images.
+    segments : int
+        Equal windows along time that each track is cut into, 1 to 60; the network sees a window, and a track's prediction is the mean of
+        its windows'. Cached are whole tracks, whatever their number.
     normalise : {"unit", "item"}
         Of log-mel features: to [0, 1] over the 80 dB below the loudest point, or each item to mean 0 and variance 1.
     """
@@ -121,6 +209,7 @@ class FeatureSettings(_Section):
     image_size: tuple[Pixels, Pixels] = (128, 128)
     colour: Literal["grey", "rgb"] = "grey"
     normalise: Literal["unit", "item"] = "unit"
+    segments: Annotated[int, Strict()] = Field(default=1, ge=1, le=60)
 
     @field_validator("clip_seconds", mode="before")
     @classmethod

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from genre_models.durable import write_text, write_whole
-from genre_models.errors import GenreModelsError
+from genre_models.errors import SnapshotError
 
 FORMAT = 1
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # what a file that is cut short or garbled raises
 
 
 def write_snapshot(folder: str | Path, epoch: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
@@ -50,7 +52,7 @@ def read_snapshot(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
 
     Raises
     ------
-    GenreModelsError
+    SnapshotError
         Where there is no whole snapshot in the folder, or one of another format.
     """
     folder = Path(folder)
@@ -58,8 +60,8 @@ def read_snapshot(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if state.get("format") != FORMAT:
             found = f"{folder}: the snapshot has format {state.get('format')}, this version reads {FORMAT}"
-            raise GenreModelsError(f"{found}: start the trial afresh")
+            raise SnapshotError(f"{found}: start the trial afresh")
         with np.load(folder / Path(state["arrays"]).name, allow_pickle=False) as stored:
             return dict(stored), state
-    except (OSError, ValueError, KeyError) as error:
-        raise GenreModelsError(f"{folder}: no readable snapshot ({error}): start the trial afresh") from error
+    except UNREADABLE as error:
+        raise SnapshotError(f"{folder}: no readable snapshot ({error}): start the trial afresh") from error

@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from genre_models.errors import CorpusError
+from genre_models.folds import deal_folds
 from genre_models.grouping import Group, deal_groups, gather, read_groups
 from genre_models.scan import Scan, ScanRow
-from genre_models.settings import DataSettings
-from genre_models.split_lists import Parts, read_parts, warn_of_ties_across
+from genre_models.settings import DataSettings, ValidationSettings
+from genre_models.split_lists import Parts, read_official, read_parts, warn_of_ties_across
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,16 @@ class Split:
     Attributes
     ----------
     train, validation, test : tuple of ScanRow
-        Sorted by id, all readable, without a track in common. `test` is held out, and empty where the user's lists name none.
+        Sorted by id, all readable, without a track in common. `test` is held out, and empty where the user's lists name none. With
+        validation by folds, `validation` is fold 0.
     split_id : str or None
         Names the held-out tracks; None where there are none.
     labels : tuple of str
         Sorted.
     notes : tuple of str
         What the user should know.
+    groups : tuple of tuple of ScanRow
+        `train` and `validation` together, tracks that must stay on one side in one group; sorted.
     """
 
     train: tuple[ScanRow, ...]
@@ -40,6 +44,7 @@ class Split:
     split_id: str | None
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = field(default=(), repr=False)
 
 
 def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
@@ -69,21 +74,24 @@ def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
     group_of, notes = ({}, []) if data.groups == "auto" else read_groups(data.groups, readable)
     groups = gather(readable, group_of)
     if data.split is not None:
-        parts, list_notes = read_parts(data.split, scan.rows)
+        parts, list_notes = read_official(scan.rows) if data.split == "official" else read_parts(data.split, scan.rows)
         notes += list_notes + warn_of_ties_across(parts, groups)
         parts = _complete_lists(parts, group_of, data, seed)
         used = [row for part in parts.values() for row in part]
     else:
         _check_enough(scan.rows)
         test, development = deal_groups(groups, data.test_fraction, data.split_seed, "held-out", keep=2)
-        validation, train = deal_groups(development, data.validation.holdout, seed, "validation", keep=1)
-        parts = {"train": _rows(train), "validation": _rows(validation), "test": _rows(test)}
+        parts = {**_deal_validation(development, data.validation, seed), "test": _rows(test)}
         notes += _note_copies(groups)
         used = readable
     ordered = {name: tuple(sorted(rows, key=lambda row: row.id)) for name, rows in parts.items()}
     test = ordered.get("test", ())
     labels = tuple(sorted({row.label for row in used}))
-    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes))
+    if data.validation.folds is not None:
+        of = "the development tracks" if data.split is None else "the tracks given for train and validation together"
+        notes.append(f"validation by {data.validation.folds} folds of {of}; where one part is shown as validation, it is the first fold")
+    together = tuple(gather([*ordered["train"], *ordered["validation"]], group_of))
+    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes), together)
 
 
 def name_split(held_out: Iterable[ScanRow]) -> str:
@@ -103,10 +111,10 @@ def name_split(held_out: Iterable[ScanRow]) -> str:
 
 
 def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int) -> Parts:
-    if "validation" not in parts:
-        _check_classes(parts["train"], least=2, part="train", why="one for training and one for validation")
-        validation, train = deal_groups(gather(parts["train"], group_of), data.validation.holdout, seed, "validation", keep=1)
-        parts = {**parts, "train": _rows(train), "validation": _rows(validation)}
+    if "validation" not in parts or data.validation.folds is not None:
+        listed = [*parts["train"], *parts.get("validation", ())]
+        _check_classes(listed, least=2, part="train", why="one for training and one for validation")
+        parts = {**parts, **_deal_validation(gather(listed, group_of), data.validation, seed)}
     labels = {row.label for rows in parts.values() for row in rows}
     if len(labels) < 2:
         raise CorpusError(f"data.split: its lists name tracks of one class only ({labels.pop()}), but at least 2 are needed")
@@ -115,6 +123,16 @@ def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, 
         if missing:
             raise CorpusError(f"data.split.{part}: no readable track of class {missing[0]!r}; each class needs one on each list")
     return parts
+
+
+def _deal_validation(development: Sequence[Group], validation: ValidationSettings, seed: int) -> Parts:
+    """Development tracks as training and validation tracks: a hold-out, or fold 0 for validation."""
+    if validation.folds is None:
+        held_out, rest = deal_groups(development, validation.holdout, seed, "validation", keep=1)
+        return {"train": _rows(rest), "validation": _rows(held_out)}
+    folds = deal_folds(development, validation.folds, seed)
+    rows = _rows(development)
+    return {"train": [row for row in rows if folds[row.id]], "validation": [row for row in rows if not folds[row.id]]}
 
 
 def _check_enough(rows: Sequence[ScanRow]) -> None:

@@ -1,4 +1,4 @@
-"""The user's own split: text files that name the tracks of each part.
+"""A split that is given: the user's text files that name the tracks of each part, or the one that a corpus was published with.
 
 Published lists run as published: what looks wrong in them (a file that is absent, copies in two parts) is said and not mended.
 """
@@ -54,7 +54,7 @@ def read_parts(lists: SplitLists, rows: Sequence[ScanRow]) -> tuple[Parts, list[
         absent = sorted(listed.keys() - {row.id for row in found})
         if not found:
             raise CorpusError(
-                f"{file}: none of its {len(listed)} tracks is a readable track of this corpus; names are CLASS/STEM, as in {rows[0].id}"
+                f"{file}: none of its {len(listed)} tracks is a readable track of this corpus; names are as in {rows[0].id}"
             )
         if absent:
             few = ", ".join(absent[:3]) + (", …" if len(absent) > 3 else "")
@@ -66,6 +66,42 @@ def read_parts(lists: SplitLists, rows: Sequence[ScanRow]) -> tuple[Parts, list[
     return parts, notes
 
 
+def read_official(rows: Sequence[ScanRow]) -> tuple[Parts, list[str]]:
+    """Take the parts that the corpus itself says.
+
+    Parameters
+    ----------
+    rows : sequence of ScanRow
+        All rows of the scan, unreadable ones too.
+
+    Returns
+    -------
+    dict of str to list of ScanRow, list of str
+        Readable rows of ``train``, ``validation`` and ``test``, and notes.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus has no split of its own, or a class has no readable track in one of its parts.
+    """
+    readable = sorted((row for row in rows if row.readable), key=lambda row: row.id)
+    parts = {part: [row for row in readable if row.official_part == part] for part in ("train", "validation", "test")}
+    if not any(parts.values()):
+        raise CorpusError("data.split: official: this corpus was published without a split; leave data.split out, or name your own lists")
+    used = [row for part in parts.values() for row in part]
+    for part, found in parts.items():
+        missing = sorted({row.label for row in used} - {row.label for row in found})
+        if missing:
+            raise CorpusError(
+                f"data.split: official: its {part} part has no readable track of class {missing[0]!r}; take another data.subset, "
+                "put the files back, or leave data.split out"
+            )
+    notes = ["the split is the corpus's own, as published"]
+    if len(used) < len(readable):
+        notes.append(f"readable tracks that the official split does not name and that are not used: {len(readable) - len(used)}")
+    return parts, notes
+
+
 def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
     """Say where tracks that belong together lie in different parts."""
     part_of = {row.id: part for part, rows in parts.items() for row in rows}
@@ -74,8 +110,8 @@ def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
         return []
     example = " and ".join(f"{row.id} ({part_of[row.id]})" for row in torn[0] if row.id in part_of)
     return [
-        f"WARNING: sets of tracks that belong together (byte-identical, or one user group) but are spread over the lists: {len(torn)}, "
-        f"so scores may be too good; the lists are run as given: {example}"
+        "WARNING: sets of tracks that belong together (byte-identical, or one group) but are spread over the parts of the split: "
+        f"{len(torn)}, so scores may be too good; it is run as given: {example}"
     ]
 
 

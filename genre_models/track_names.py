@@ -16,17 +16,20 @@ class TrackNames:
     Parameters
     ----------
     ids : iterable of str
-        ``CLASS/STEM``.
+        ``CLASS/STEM``, or where the corpus gives no class of its own ``STEM``.
     """
 
     def __init__(self, ids: Iterable[str]) -> None:
         self._ids = set(ids)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for id in self._ids:
-            self._by_stem[id.partition("/")[2]].append(id)
+            self._by_stem[id.rpartition("/")[2]].append(id)
 
     def find(self, text: str) -> str | None:
-        """Find the id for ``CLASS/STEM``, also with any suffix, with folders before it, or without its class where that is unique."""
+        """Find the id for ``CLASS/STEM``, also with any suffix, with folders before it, or without its class where that is unique.
+
+        Ids without a class are found by their file as well, and FMA's also without their leading zeros.
+        """
         name = "/".join(text.strip().replace("\\", "/").split("/")[-2:])
         # As it stands first: the last part of blues.00012 is no suffix.
         for candidate in (name, tidy(name), name.rpartition(".")[0]):
@@ -35,6 +38,10 @@ class TrackNames:
             alone = self._by_stem.get(candidate, ()) if "/" not in candidate else ()
             if len(alone) == 1:
                 return alone[0]
+            stem = candidate.rpartition("/")[2]
+            for bare in (stem, stem.zfill(6)):
+                if bare in self._ids:
+                    return bare
         return None
 
 

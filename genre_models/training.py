@@ -15,24 +15,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from genre_models.batch_norm import FINAL_SETTLING_TRACKS, SETTLING_TRACKS, settle
-from genre_models.errors import GenreModelsError, TrainingDiverged
-from genre_models.fitted import Data, Fitted, Network, even_batches, predict
+from genre_models.batch_norm import FINAL_SETTLING_ITEMS, SETTLING_ITEMS, settle
+from genre_models.errors import SnapshotError, TrainingDiverged
+from genre_models.fitted import Data, Fitted, Network, predict
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
 from genre_models.snapshots import read_snapshot, write_snapshot
+from genre_models.training_items import TrainingItems
 
 Snapshot = Callable[[str], None]
 Report = Callable[[int, dict[str, float], Snapshot], str]
 
 
-def epoch_batches(n: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
-    """Item numbers of the batches of an epoch [shape=(steps, rows)].
-
-    Each of the `n` items comes once; where batches can't be equal, the first few of the order come again in the last.
-    """
-    order = np.random.default_rng([seed, epoch]).permutation(n)
-    return np.resize(order, even_batches(n, batch_size))
+def hit_share(targets, scores):
+    """The part of each target that is of the class scored highest [shape=(n,)]: for targets that are not mixed, whether it is hit."""
+    return keras.ops.take_along_axis(targets, keras.ops.argmax(scores, axis=-1, keepdims=True), axis=-1)[..., 0]
 
 
 def make_optimizer(params: Mapping[str, Any], precision: str) -> keras.optimizers.Optimizer:
@@ -131,7 +128,7 @@ class _Run:
         dtype = data.features(data.train_ids[:1]).dtype.name
         self.network = build(params, data.input_shape, len(data.labels), input_dtype=dtype, seed=seed, precision=precision)
         self.optimizer = self._compiled()
-        self.targets = np.eye(len(data.labels), dtype=np.float32)[data.targets(data.train_ids)]
+        self.items = TrainingItems(data, params, seed)
         self.phases = {"build": time.perf_counter() - started, "train": 0.0, "validate": 0.0, "report": 0.0}
 
     def _compiled(self) -> keras.optimizers.Optimizer:
@@ -139,6 +136,8 @@ class _Run:
         loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.params["label_smoothing"])
         # A metric given by name makes its variables inside the first step, and TensorFlow then traces that step twice: a second a trial.
         hits = keras.metrics.CategoricalAccuracy(name="accuracy")
+        if self.params.get("mixup"):
+            hits = keras.metrics.MeanMetricWrapper(hit_share, name="accuracy")
         self.network.trainer.compile(optimizer, loss, metrics=[hits], jit_compile=False)
         self.network.core.jit_compile = False
         optimizer.build(self.network.trainer.trainable_variables)  # so that a snapshot finds its variables
@@ -179,8 +178,8 @@ class _Run:
         trained = time.perf_counter()
         is_used = self.validates or epoch == self.epochs
         if self.network.settler is not None and is_used:
-            tracks = SETTLING_TRACKS if self.validates else FINAL_SETTLING_TRACKS
-            settle(self.network.settler, self.data, self.params["batch_size"], self.seed, epoch, tracks)
+            items = SETTLING_ITEMS if self.validates else FINAL_SETTLING_ITEMS
+            settle(self.network.settler, self.data, self.params["batch_size"], self.seed, epoch, items)
         if self.validates:
             metrics |= self._validate(epoch)
         metrics |= {"learning_rate": rate, "seconds": time.perf_counter() - started}
@@ -194,9 +193,9 @@ class _Run:
         return metrics
 
     def _train(self, epoch: int) -> dict[str, float]:
-        ids, results = self.data.train_ids, []
-        for rows in epoch_batches(len(ids), self.params["batch_size"], self.seed, epoch):
-            loss, hits = self.network.trainer.train_on_batch(self.data.features([ids[row] for row in rows]), self.targets[rows])
+        results = []
+        for items, targets in self.items.batches(epoch):
+            loss, hits = self.network.trainer.train_on_batch(items, targets)
             if not np.isfinite(loss):
                 raise TrainingDiverged(f"loss is {loss} at epoch {epoch}, step {len(results) + 1}: a lower learning rate may help")
             results.append((loss, hits))
@@ -232,9 +231,12 @@ class _Run:
         arrays, state = read_snapshot(folder)
         for key, value in self._identity().items():
             if state["identity"].get(key) != value:
-                raise GenreModelsError(f"{folder}: the snapshot is of another run: {key} was {state['identity'].get(key)!r}, now {value!r}")
-        for name, variable in self._variables().items():
-            variable.assign(arrays[name])
+                raise SnapshotError(f"{folder}: the snapshot is of another run: {key} was {state['identity'].get(key)!r}, now {value!r}")
+        try:
+            for name, variable in self._variables().items():
+                variable.assign(arrays[name])
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(f"{folder}: the snapshot is of another network ({error}): start the trial afresh") from error
         count = sum(name.startswith("best/") for name in arrays)
         self.best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
         self.rate, self.stopping, self.best = (

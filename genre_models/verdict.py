@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from genre_models.durable import write_text, write_whole
 from genre_models.metrics import final_metrics
+from genre_models.parts import describe_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accur
     look : dict
         The receipt ``opened``.
     validation_accuracy : float or None
-        Of the winning trial.
+        Of the winning trial; with folds or repeats the mean over them.
     """
     return {
         "schema": SCHEMA,
@@ -45,6 +46,7 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accur
         "reason": look["reason"],
         **final_metrics(evaluation.labels, evaluation.y_true, evaluation.p),
         "validation_accuracy": validation_accuracy,
+        "validated_by": describe_parts(pipeline["spec"]) or "hold-out",
         "epochs": pipeline["epochs"],
         "train_seconds": pipeline["train_seconds"],
         "peak_ram_evaluation_mib": round(evaluation.peak_ram_mib, 1),
@@ -90,6 +92,7 @@ def card(metrics: dict, pipeline: dict) -> str:
     """A short account of the model in Markdown: what it is, what it was trained and scored on, and how to repeat that."""
     (low, high), (f1_low, f1_high) = metrics["accuracy_ci95"], metrics["macro_f1_ci95"]
     validation = metrics["validation_accuracy"]
+    scored = "nothing on record" if validation is None else f"{validation:.3f}{_mean_over(metrics)}"
     title = f"# {metrics['family']} from study {metrics['study']}, trial {metrics['trial']}"
     demo = "\n\n**demo**: trained and scored on synthesised music. The numbers say nothing about real genres.\n" if metrics["demo"] else "\n"
     look = f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
@@ -104,7 +107,7 @@ Tells {len(metrics["labels"])} classes of {pipeline["kind"]} apart: {", ".join(m
 | log loss | {metrics["log_loss"]:.3f} nats | |
 | calibration error | {metrics["ece"]:.3f} (15 bins) | |
 
-{look}. In the search, on validation tracks, the trial scored {"nothing on record" if validation is None else f"{validation:.3f}"}: that number chose
+{look}. In the search, on validation tracks, the trial scored {scored}: that number chose
 the model, so it flatters it; the table above is the honest one, for tracks like these.
 
 - Trained on all {pipeline["n_tracks"]} development tracks for {metrics["epochs"]} epochs in {metrics["train_seconds"]:.0f} s, with the trial's
@@ -132,7 +135,7 @@ def table(metrics: dict) -> str:
         f"log loss  {metrics['log_loss']:.3f}  calibration error {metrics['ece']:.3f}",
     ]
     if validation is not None:
-        lines.append(f"validation said {validation:.3f}: {_compare(validation, low, high)}")
+        lines.append(f"validation said {validation:.3f}{_mean_over(metrics)}: {_compare(validation, low, high)}")
     width = max(len("class"), *(len(label) for label in metrics["labels"]))
     lines += ["", f"{'class':{width}}  precision  recall     f1  tracks  most often taken for"]
     for row, label in enumerate(metrics["labels"]):
@@ -142,6 +145,11 @@ def table(metrics: dict) -> str:
         mistaken = f"{taken} ({count})" if count else "-"
         lines.append(f"{label:{width}}  {scores['precision']:9.3f}  {scores['recall']:6.3f}  {scores['f1']:5.3f}  {scores['support']:6d}  {mistaken}")
     return "\n".join(lines)
+
+
+def _mean_over(metrics: dict) -> str:
+    parts = metrics.get("validated_by", "hold-out")  # looks of before folds do not say
+    return "" if parts == "hold-out" else f" (mean over {parts})"
 
 
 def _compare(validation: float, low: float, high: float) -> str:

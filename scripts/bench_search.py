@@ -135,7 +135,7 @@ def run_overhead(options: argparse.Namespace) -> None:
 
 def run_efficiency(options: argparse.Namespace) -> None:
     from search.estimate import core_gflops
-    from search.study import read_study
+    from search.study_view import read_study
 
     view = read_study(options.studies_dir.resolve(), options.study)
     outcomes = [t.outcome for t in view.trials if "fit_seconds" in t.outcome]

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a checkout, installed or not
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.framework import import_keras
-from genre_models.retrain import Winner
+from genre_models.parts import describe_parts
+from genre_models.retrain import Winner, recorded_rates
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.verdict import table
@@ -28,7 +30,7 @@ from search.errors import SearchError, StudyError
 
 if TYPE_CHECKING:
     from genre_models.prepare import TaskData
-    from search.study import StudyView
+    from search.study_view import StudyView
 
 EPILOG = """what happens, in this order:
   1. the winner (best validation score among trials with the full budget) is trained again on all development tracks,
@@ -64,17 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says about the processor is no news to a user
     options = parser().parse_args(arguments)
-    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False)
+    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
     try:
         if options.again is not None and not options.again.strip():
             raise SearchError("--again needs a reason, in words; it is recorded beside the score")
         return evaluate_once(options, console)
     except (SearchError, GenreModelsError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {error}", markup=False, highlight=False)
         return error.exit_code
     except OSError as error:  # a full disk, a folder that can't be written
         told = f"error: {error}; put that right, then run the same command again: it goes on where this one ended"
-        Console(stderr=True, soft_wrap=True).print(told, markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(told, markup=False, highlight=False)
         return SearchError.exit_code
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def evaluate_once(options: argparse.Namespace, console: Console) -> int:
     """Show the look that there is, complete the one that was interrupted, or take a new one."""
-    from search.study import hold_lease
+    from search.lease import hold_lease
 
     studies_dir = options.studies_dir.expanduser().resolve()
     name = choose_study(studies_dir, options.study, console)
@@ -108,7 +110,7 @@ def choose_study(studies_dir: Path, name: str, console: Console) -> str:
     StudyError
         There is no study with a winner, or the studies are of different corpora, splits or objectives.
     """
-    from search.study import list_studies, read_study
+    from search.study_view import list_studies, read_study
 
     if name != "best":
         return name
@@ -143,7 +145,7 @@ def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[Study
     StudyError
         The study has no winner, no record of its data, or no held-out tracks.
     """
-    from search.study import read_study
+    from search.study_view import read_study
 
     view = read_study(studies_dir, name)
     trial = view.winner()
@@ -152,10 +154,11 @@ def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[Study
         raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
     if view.run["split_id"] is None:
         raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
-    history, epochs = trial.outcome["history"], trial.outcome["best_epoch"]
-    rates = tuple(epoch["learning_rate"] for epoch in history[:epochs] if "learning_rate" in epoch)
-    accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
-    winner = Winner(name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy)
+    history, epochs = trial.outcome["history"], max(1, trial.outcome["best_epoch"])
+    accuracy = trial.outcome.get("val_accuracy")  # the mean over the trial's parts
+    if accuracy is None:
+        accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
+    winner = Winner(name, trial.number, trial.spec, epochs, recorded_rates(history, epochs), tuple(history), accuracy)
     return view, looks.Request(studies_dir, winner, view.run["split_id"], again)
 
 
@@ -163,7 +166,9 @@ def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None
     """Say what is about to happen, before it does."""
     winner, run = request.winner, view.run
     demo = " (demo: music made by this program, the score says nothing about real music)" if run.get("demo") else ""
-    score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} at epoch {winner.best_epoch}"
+    parts = describe_parts(winner.spec)
+    where = f"at epoch {winner.best_epoch}" if parts is None else f"(mean over {parts}; best after {winner.best_epoch} epochs, in the mean)"
+    score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} {where}"
     console.print(f"study {winner.study}: {run.get('source')}{demo}")
     console.print(f"winner: trial {winner.trial}, {winner.spec['family']}{score}")
     held_out = run.get("tracks", {}).get("held_out")
@@ -206,7 +211,11 @@ def open_data(request: looks.Request, view: StudyView, source: str | None, progr
     from genre_models.prepare import open_task
 
     winner, run = request.winner, view.run
-    settings = DataSettings.model_validate(run["data"] | ({"source": source} if source else {}))
+    try:
+        settings = DataSettings.model_validate(run["data"] | ({"source": source} if source else {}))
+    except ValidationError as error:
+        said = "; ".join(f"data.{'.'.join(map(str, item['loc'][:1]))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
+        raise CorpusError(f"--data {source}: the study's settings don't go with it: {said}") from error
     features = {winner.spec["family"]: FeatureSettings.model_validate(winner.spec["features"])}
     data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", progress=progress)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import diff_fingerprints, family_part
 from search.problems import Problems, nearest, shown
+from search.sampler_rules import check_sampler
 from search.space import FamilySpace
 from search.space_file import read_space_file
 from search.task_section import validated
 
-__all__ = ["Budget", "Objective", "Resources", "SearchConfig", "Settings", "diff_fingerprints", "load_space"]
+__all__ = ["Budget", "Objective", "Confirm", "Resources", "SearchConfig", "Settings", "diff_fingerprints", "load_space"]
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -54,12 +55,23 @@ class Budget(_Section):
 
 
 class Resources(_Section):
-    """What one trial may use: processor cores, GPUs, memory in GiB, 10^9 floating point operations of one item's forward pass."""
+    """What one trial may use: processor cores, GPUs, memory in GiB, 10^9 floating point operations of one item's forward pass.
+
+    `checkpoints_gib` is what the checkpoints of all paused trials may take on disk together.
+    """
 
     cpus: Count = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     memory_gib: Annotated[float, Field(gt=0)] | None = None
+    checkpoints_gib: Annotated[float, Field(ge=0)] = 10
     gflops: Annotated[float, Field(gt=0)] | None = None
+
+
+class Confirm(_Section):
+    """Score the best `top` trials again on `folds` folds of the development tracks before one of them is named the winner."""
+
+    top: Annotated[int, Field(ge=2, le=20)] = 3
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
 
 
 class Settings(_Section):
@@ -68,8 +80,10 @@ class Settings(_Section):
     study: str
     objective: Objective = Objective()
     budget: Budget = Budget()
-    scheduler: Literal["asha", "none"] = "asha"
-    sampler: Literal["tpe", "random"] = "tpe"
+    scheduler: Literal["asha", "asha_promotion", "hyperband", "none"] = "asha"
+    repeats: Annotated[int, Field(ge=1, le=20)] = 1
+    confirm: Confirm | None = None
+    sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     engine: Literal["ray", "inline"] = "ray"
     workers: Count | None = None
@@ -110,6 +124,8 @@ class SearchConfig:
     objective: Objective
     budget: Budget
     scheduler: str
+    repeats: int
+    confirm: Confirm | None
     sampler: str
     seed: int
     engine: str
@@ -137,6 +153,7 @@ class SearchConfig:
             "budget": self.budget.model_dump(mode="json", include={"min_epochs", "max_epochs", "reduction_factor"}),
             "scheduler": self.scheduler,
             "precision": self.precision,
+            **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
 
 
@@ -184,6 +201,8 @@ def load_space(
     models = {name: validated((name,), data.get(name), model, problems) for name, model in sections.items()}
     overridable = {name: sections[name] for name in per_family if name in sections}
     spaces = read_families(data.get("families"), families, tuple(overridable), problems)
+    named = data.get("families") if isinstance(data.get("families"), dict) else {}
+    check_sampler(data.get("sampler"), [name for name in named if name in families], spaces, problems)
     sound = {name: data.get(name) or {} for name in overridable if models[name] is not None}
     family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
     problems.raise_if_any()

@@ -104,8 +104,10 @@ Domain = IntDomain | FloatDomain | ChoiceDomain | Fixed
 
 
 def same(a: object, b: object) -> bool:
-    """Equality that tells ``True`` from ``1``."""
-    return isinstance(a, bool) == isinstance(b, bool) and a == b
+    """Equality that tells ``True`` from ``1``, and takes ``0.1 + 0.2``, as samplers count steps, for ``0.3``, as a file has it."""
+    if isinstance(a, bool) or isinstance(b, bool) or not (isinstance(a, float) or isinstance(b, float)):
+        return isinstance(a, bool) == isinstance(b, bool) and a == b
+    return isinstance(a, int | float) and isinstance(b, int | float) and math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def among(value: object, values: Iterable[object]) -> bool:

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.checkpoints import Checkpoints
 from search.config import SearchConfig
+from search.confirm import confirmations
 from search.engines import Engine
 from search.engines.inline import InlineEngine
-from search.loop import Limits, Loop, Monitor, SpecParts
-from search.pruning import Asha, NoPruning
+from search.loop import Confirmation, Limits, Loop, Monitor, Rules, SpecParts
 from search.sampling import Proposer
-from search.schedule import rungs
+from search.schedule import brackets, rungs
+from search.schedulers import Scheduler
+from search.schedulers.hyperband import Hyperband
+from search.schedulers.promotion import AshaPromotion
+from search.schedulers.stopping import Asha, RunAll
 from search.study import StudyOwner
 from search.trial import Trial
 from search.worker import Workplace
@@ -56,6 +61,7 @@ def drive(
     watching: Callable[[StudyOwner], AbstractContextManager[Monitor]],
     address: str | None = None,
     about: Mapping[str, str] | None = None,
+    folds: int = 1,
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
 
@@ -79,6 +85,8 @@ def drive(
         Of an existing Ray cluster.
     about : mapping, optional
         Shown with the study in its dashboard.
+    folds : int
+        On how many folds each trial is scored; 1 where it is a hold-out part.
 
     Raises
     ------
@@ -96,12 +104,16 @@ def drive(
         resolve=lambda family, sampled: config.families[family].resolve(sampled),
         sections=sections,
         screen=screen,
+        folds=folds,
+        repeats=config.repeats,
     )
+    checkpoints = Checkpoints(Path(place.trials_dir).parent / "checkpoints", int(config.resources.checkpoints_gib * 2**30))
     try:
         with watching(owner) as monitor:
             proposer = Proposer(config.families, config.sampler, config.seed, maximize)
             limits = Limits(trials=budget.trials, minutes=budget.minutes)
-            loop = Loop(owner, proposer, make_pruner(config, maximize), parts, limits, config.objective.metric, monitor)
+            rules = make_rules(config, maximize, folds)
+            loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, monitor, checkpoints)
             interrupted = _run(loop, make_engine(config, address), place, monitor)
     finally:
         owner.close()
@@ -122,13 +134,26 @@ def _run(loop: Loop, engine: Engine, place: Workplace, monitor: Monitor) -> bool
     return bool(stops)
 
 
-def make_pruner(config: SearchConfig, maximize: bool) -> Asha | NoPruning:
+def make_rules(config: SearchConfig, maximize: bool, folds: int) -> Rules:
+    """Who goes on, as the space file says."""
+    budget, between = config.budget, None
+    steps = folds * config.repeats - 1
+    if steps and config.scheduler != "none":
+        between = Asha(tuple(range(budget.max_epochs, budget.max_epochs + steps)), budget.reduction_factor, maximize)
+    confirm = config.confirm
+    confirmation = None if confirm is None else Confirmation(confirm.top, confirm.folds)
+    return Rules(make_scheduler(config, maximize), between, confirmation)
+
+
+def make_scheduler(config: SearchConfig, maximize: bool) -> Scheduler:
     """The scheduler that the space file names."""
-    if config.scheduler == "none":
-        return NoPruning()
     budget = config.budget
-    levels = rungs(budget.min_epochs, budget.max_epochs, budget.reduction_factor)
-    return Asha(levels, budget.reduction_factor, maximize)
+    bounds = (budget.min_epochs, budget.max_epochs, budget.reduction_factor)
+    if config.scheduler == "hyperband":
+        return Hyperband(brackets(*bounds), tuple(config.families), maximize)
+    if config.scheduler == "asha_promotion":
+        return AshaPromotion(rungs(*bounds), budget.reduction_factor, maximize)
+    return Asha(rungs(*bounds), budget.reduction_factor, maximize) if config.scheduler == "asha" else RunAll()
 
 
 def make_engine(config: SearchConfig, address: str | None) -> Engine:
@@ -161,11 +186,12 @@ def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
 
 
 def keep_best_artifacts(trials_dir: Path, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
-    """Remove the artifacts of all but the best few trials that had the full budget."""
+    """Remove the artifacts of all but the best few trials that had the full budget, and of their confirmations."""
     sign = 1 if maximize else -1
     full = [t for t in trials if t.is_full and t.value is not None]
     best = sorted(full, key=lambda t: (-sign * t.value, t.number))[:keep]
     kept = {f"{t.number:04d}" for t in best} | {f"{t.number:04d}" for t in trials if t.end is None}
+    kept |= {f"{t.number:04d}" for t in confirmations(trials).values()}
     if trials_dir.is_dir():
         for folder in trials_dir.iterdir():
             if folder.name not in kept:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from search.config import SearchConfig
 from search.progress import duration
 from search.sampling import Proposer
-from search.schedule import halving_epochs, rungs
 from search.trial import trial_seed
 from search.worker import available_cores
 
 #: Configurations drawn at random to learn what is typical of a space.
 _DRAWN = 200
-#: Training does a forward and a backward pass; the backward one costs about two forward ones.
-_TRAINING_PASSES = 3
 #: Part of a core's matrix-product speed that training reaches (docs/benchmarks.md, "A search on real music").
 _REACHED = 0.15
 
@@ -32,6 +29,8 @@ class TypicalCost:
         Forward pass of one item, 10^9 floating point operations, of the configurations that are not refused; ascending.
     parameters : list of int
         Ascending.
+    epoch_gflops : list of float
+        Of an epoch, where the task could tell.
     refused : float
         Part of the drawn configurations that are refused, 0 to 1.
     reason : str or None
@@ -42,6 +41,7 @@ class TypicalCost:
     parameters: list[int]
     refused: float
     reason: str | None
+    epoch_gflops: list[float] = field(default_factory=list)
 
 
 def typical_cost(
@@ -49,7 +49,7 @@ def typical_cost(
 ) -> TypicalCost:
     """Draw configurations and ask `screen` for their declared costs."""
     proposer = Proposer(config.families, "random", config.seed, maximize=True)
-    gflops, parameters, reasons = [], [], []
+    gflops, parameters, epochs, reasons = [], [], [], []
     for number in range(_DRAWN):
         family, sampled, _ = proposer.propose(number)
         spec = {
@@ -70,28 +70,12 @@ def typical_cost(
         else:
             gflops.append(cost["gflops"])
             parameters.append(cost["parameters"])
-    return TypicalCost(sorted(gflops), sorted(parameters), len(reasons) / _DRAWN, reasons[0] if reasons else None)
+            epochs += [cost["epoch_gflops"]] if "epoch_gflops" in cost else []
+    return TypicalCost(sorted(gflops), sorted(parameters), len(reasons) / _DRAWN, reasons[0] if reasons else None, epochs)
 
 
-def plan_text(config: SearchConfig, cost: TypicalCost | None = None, n_train: int = 0, n_validation: int = 0) -> str:
-    """Rungs, epochs, and, with costs and a corpus, the time they may take."""
-    budget = config.budget
-    levels = rungs(budget.min_epochs, budget.max_epochs, budget.reduction_factor) if config.scheduler != "none" else ()
-    told = ", ".join(map(str, levels)) or "none"
-    lines = [f"scheduler {config.scheduler}: rungs at epochs {told}; full budget {budget.max_epochs} epochs"]
-    epochs = None
-    if budget.trials is not None:
-        epochs = halving_epochs(budget.trials, levels, budget.max_epochs, budget.reduction_factor)
-        everything = budget.trials * budget.max_epochs
-        lines.append(f"{budget.trials} trials: about {epochs} epochs in all ({everything} if every trial had the full budget)")
-    if budget.minutes is not None:
-        lines.append(f"it stops after {budget.minutes:g} minutes at the latest")
-    if cost is not None:
-        lines += _cost_lines(config, cost, epochs, n_train, n_validation)
-    return "\n".join(lines)
-
-
-def _cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None, n_train: int, n_validation: int) -> list[str]:
+def cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None) -> list[str]:
+    """What configurations cost, and roughly how long `epochs` epochs of them take."""
     if not cost.gflops:
         return [f"all of {_DRAWN} configurations drawn at random would be refused, one because: {cost.reason}"]
     middle = len(cost.gflops) // 2
@@ -101,9 +85,8 @@ def _cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None, n_t
     ]
     if cost.refused:
         lines.append(f"{100 * cost.refused:.0f} % of them would be refused, one because: {cost.reason}")
-    if epochs is not None:
-        mean = sum(cost.gflops) / len(cost.gflops)
-        work = mean * (_TRAINING_PASSES * n_train + n_validation)
+    if epochs is not None and cost.epoch_gflops:
+        work = sum(cost.epoch_gflops) / len(cost.epoch_gflops)
         seconds = work / (_REACHED * core_gflops() * config.resources.cpus)
         workers = 1 if config.engine == "inline" else config.workers or max(1, available_cores() // config.resources.cpus)
         lines.append(

@@ -1,8 +1,8 @@
 """The driver's decisions, whatever engine runs the trials.
 
 An engine calls :meth:`Loop.next` when a worker is free, :meth:`Loop.report` for each epoch, and one of
-:meth:`Loop.finished`, :meth:`Loop.failed`, :meth:`Loop.lost` at a trial's end. The loop asks the proposer, consults the
-pruner, writes the study, keeps the budget. It knows no threads, processes or clocks of its own.
+:meth:`Loop.finished`, :meth:`Loop.failed`, :meth:`Loop.lost` when a worker is done with a trial. The loop asks the scheduler
+and the proposer, writes the study, keeps the budget. It knows no threads, processes or clocks of its own.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from search.pruning import Asha, NoPruning
+from search.checkpoints import Checkpoints
+from search.confirm import confirming_spec, next_to_confirm
+from search.failures import Failures
 from search.sampling import Proposer
+from search.schedulers import Resume, Scheduler, Start
+from search.schedulers.stopping import Asha
 from search.study import StudyOwner
 from search.trial import Decision, End, Trial, end_of, trial_seed
-
-#: So many failures in a row for the same reason are a fault of the setting, not of the configurations.
-SAME_FAILURES = 10
-#: So many configurations refused in a row mean that the space holds hardly any that fits.
-REFUSALS = 100
+from search.worker import Errand, Workplace
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Monitor(Protocol):
 
     def started(self, trial: Trial) -> None: ...
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None: ...
+    def paused(self, trial: Trial) -> None: ...
     def ended(self, trial: Trial) -> None: ...
     def note(self, text: str) -> None: ...
 
@@ -49,6 +50,33 @@ class SpecParts:
     resolve: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]  # (family, sampled) -> all parameters
     sections: Mapping[str, Mapping[str, Any]]  # family -> task sections that go into the spec, such as features
     screen: Callable[[dict[str, Any]], Mapping[str, Any]]  # declared cost, or raises with reason_code "refused"
+    folds: int = 1
+    repeats: int = 1
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How many of the best trials are scored again, and on how many folds."""
+
+    top: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who goes on.
+
+    Attributes
+    ----------
+    scheduler : Scheduler
+    between : Asha or None
+        Decides between the folds of a trial, by its running mean; None runs them all.
+    confirmation : Confirmation or None
+    """
+
+    scheduler: Scheduler
+    between: Asha | None = None
+    confirmation: Confirmation | None = None
 
 
 class Loop:
@@ -58,34 +86,41 @@ class Loop:
     ----------
     owner : StudyOwner
     proposer : Proposer
-    pruner : Asha or NoPruning
+    rules : Rules
     parts : SpecParts
     limits : Limits
     metric : str
         Key of the reported metrics that is the objective.
     monitor : Monitor
+    checkpoints : Checkpoints
     """
 
     def __init__(
         self,
         owner: StudyOwner,
         proposer: Proposer,
-        pruner: Asha | NoPruning,
+        rules: Rules,
         parts: SpecParts,
         limits: Limits,
         metric: str,
         monitor: Monitor,
+        checkpoints: Checkpoints,
     ) -> None:
-        self.owner, self.limits, self.metric = owner, limits, metric
-        self._proposer, self._pruner, self._parts, self._monitor = proposer, pruner, parts, monitor
-        self._stopped_as: dict[int, End] = {}
-        self._failures: list[str] = []
-        self._refusals = 0
-        self._finish_first: int | None = None
+        self.owner, self.limits, self.metric, self.checkpoints = owner, limits, metric, checkpoints
+        self._proposer, self._rules, self._parts, self._monitor = proposer, rules, parts, monitor
+        self._scheduler = rules.scheduler
+        self._asked_to_end: dict[int, End | None] = {}  # why a trial was told to stop; None: to pause
+        self._failures = Failures()
+        self._finish_first: int | None = None  # root
+        self._proposals_end = False
         self.stop_reason: str | None = None
-        self.keeps_failing = False
-        proposer.rebuild(owner.trials.values())
-        pruner.rebuild(owner.trials.values(), owner.maximize)
+        self._is_called_off = False  # by the user, or because trials keep failing: not even a confirmation begins
+        searched = [t for t in owner.trials.values() if t.confirms is None]
+        proposer.rebuild(searched)
+        self._scheduler.rebuild(searched)
+        if rules.between is not None:
+            rules.between.rebuild(searched)
+        checkpoints.clean(owner.trials.values())
 
     # -- what next -------------------------------------------------------------------------------------------------
 
@@ -94,37 +129,111 @@ class Loop:
         """Trials under way."""
         return [t for t in self.owner.trials.values() if t.state == "RUNNING"]
 
+    @property
+    def keeps_failing(self) -> bool:
+        """True if the search ended itself because trials kept failing."""
+        return self._failures.reason is not None
+
+    @property
+    def has_work(self) -> bool:
+        """True while a free worker would be given something now."""
+        return self._plan() is not None
+
     def next(self) -> Trial | None:
-        """A trial for a free worker, written to the study; None if no more are to be started now."""
+        """A trial for a free worker, written to the study; None if there is none now."""
         self.owner.start_clock()
-        while self.may_start:
-            waiting = self.owner.waiting()
-            trial = self._start_waiting(waiting[0]) if waiting else self._start_new()
+        while (plan := self._plan()) is not None:
+            trial = plan()
             if trial is not None:
                 return trial
         return None
 
-    @property
-    def may_start(self) -> bool:
-        """True while another trial may begin."""
-        if self.stop_reason is None:
-            self._check_budget()
+    def errand(self, trial: Trial, place: Workplace) -> Errand:
+        """A trial as it is handed to a worker."""
+        where = self.checkpoints.where(trial)
+        return Errand(trial.number, trial.spec, place.workdir(trial.number), where, self.checkpoints.to_resume(trial))
+
+    def _plan(self) -> Callable[[], Trial | None] | None:
+        """What a free worker should do; nothing is done yet."""
+        self._check_budget()
+        if self._is_called_off:
+            return None
         if self.stop_reason is not None:
+            return self._plan_after_time()
+        waiting = self.owner.waiting()
+        if waiting:
+            return lambda: self._start_waiting(waiting[0])
+        move = self._scheduler.next(self._may_start_new)
+        if isinstance(move, Start):
+            return lambda: self._start_new(move)
+        if isinstance(move, Resume):
+            return lambda: self._resume(self._paused(move.root))
+        return self._plan_ending()
+
+    def _plan_ending(self) -> Callable[[], Trial | None] | None:
+        """No trial is to begin and none to be promoted: what is left over, then confirmations, once nothing runs."""
+        searching = [t for t in self.running if t.confirms is None]
+        paused = self.owner.paused()
+        if searching:
+            return None
+        if paused and not any(t.is_full for t in self.owner.trials.values()):
+            return lambda: self._resume(self._most_advanced(paused))
+        if paused:
+            return lambda: self._end_losers(paused, "the search ended before it was among the best of its rung")
+        return self._plan_confirmation()
+
+    def _plan_after_time(self) -> Callable[[], Trial | None] | None:
+        """The time is used up: the one trial that is finished all the same, then confirmations."""
+        first = next((t for t in (*self.owner.paused(), *self.owner.waiting()) if t.root == self._finish_first), None)
+        if first is not None:
+            return lambda: self._start_waiting(first) if first.paused is None else self._resume(first)
+        confirming = [t for t in self.owner.waiting() if t.confirms is not None]
+        if any(t.confirms is None for t in self.running):
+            return None
+        return (lambda: self._start_waiting(confirming[0])) if confirming else self._plan_confirmation()
+
+    def _plan_confirmation(self) -> Callable[[], Trial | None] | None:
+        confirmation = self._rules.confirmation
+        if confirmation is None:
+            return None
+        trial = next_to_confirm(self.owner.trials.values(), confirmation.top, confirmation.folds, self.owner.maximize)
+        return None if trial is None else lambda: self._confirm(trial, confirmation.folds)
+
+    @property
+    def _may_start_new(self) -> bool:
+        if self._proposals_end:
             return False
         if self.limits.trials is None:
             return True
-        counted = sum(t.counts or t.state == "RUNNING" for t in self.owner.trials.values())
-        return counted < self.limits.trials
+        taken = sum(t.counts or (t.confirms is None and (t.state == "RUNNING" or t.paused is not None)) for t in self.owner.trials.values())
+        return taken < self.limits.trials
+
+    def _paused(self, root: int) -> Trial:
+        return next(t for t in self.owner.paused() if t.root == root)
+
+    # -- beginnings ------------------------------------------------------------------------------------------------
 
     def _start_waiting(self, trial: Trial) -> Trial:
         self.owner.start_waiting(trial, self._proposer.written_params(trial.params))
-        self._proposer.adopt(trial)
+        if trial.confirms is None:
+            self._proposer.adopt(trial)
+            self._scheduler.begun(trial)
         self._monitor.started(trial)
         return trial
 
-    def _start_new(self) -> Trial | None:
+    def _resume(self, trial: Trial) -> Trial:
+        self.owner.resume(trial)
+        self._scheduler.resumed(trial)
+        self._monitor.started(trial)
+        return trial
+
+    def _start_new(self, move: Start) -> Trial | None:
         number = self.owner.next_number
-        family, sampled, written = self._proposer.propose(number)
+        proposal = self._proposer.propose(number, move.family)
+        if proposal is None:
+            self._no_more_of(move.family)
+            return None
+        family, sampled, written = proposal
         spec = {
             "family": family,
             "params": dict(self._parts.resolve(family, sampled)),
@@ -134,7 +243,9 @@ class Loop:
             "precision": self._parts.precision,
             "retry_of": None,
         }
-        trial = self.owner.start(spec, written)
+        if self._parts.folds * self._parts.repeats > 1:
+            spec |= {"folds": self._parts.folds, "repeats": self._parts.repeats}
+        trial = self.owner.start(spec, written, move.bracket)
         try:
             self._parts.screen(spec)
         except Exception as error:
@@ -142,42 +253,86 @@ class Loop:
                 raise
             self._end(trial, End.REFUSED, reason=str(error))
             return None
+        self._scheduler.begun(trial)
         self._monitor.started(trial)
         return trial
+
+    def _no_more_of(self, family: str | None) -> None:
+        if family is not None and self._proposer.has_more():
+            self._scheduler.exhausted(family)
+            return
+        self._proposals_end = True
+        self._monitor.note(f"the grid is done: all {self._proposer.total} configurations have been tried")
+
+    def _confirm(self, trial: Trial, folds: int) -> Trial:
+        confirming = self.owner.start(confirming_spec(trial, folds), self._proposer.written_params(trial.params))
+        self._monitor.note(f"trial {confirming.number} scores trial {trial.number} ({trial.value:.3f}) again, on {folds} folds")
+        self._monitor.started(confirming)
+        return confirming
 
     # -- what the engine tells -------------------------------------------------------------------------------------
 
     def report(self, number: int, epoch: int, metrics: Mapping[str, float]) -> Decision:
-        """Take in an epoch and say whether the trial goes on."""
+        """Take in an epoch and say whether the trial goes on.
+
+        Without metrics it is a beat: an epoch inside a further fold, which has no score of its own. An epoch that the study has already
+        (trained again, because a checkpoint was lost) changes nothing in it.
+        """
         trial = self.owner.trials[number]
-        self.owner.report(number, epoch, float(metrics[self.metric]))
-        self._monitor.reported(trial, epoch, metrics)
+        if metrics and epoch not in trial.reports:
+            self.owner.report(number, epoch, float(metrics[self.metric]))
+            self._monitor.reported(trial, epoch, metrics)
         self._check_budget()
-        if epoch >= self._parts.epochs:
+        if metrics and epoch >= trial.spec["epochs"] + trial.parts - 1:
             return Decision.CONTINUE  # it ends by itself; a full trial is never pruned
-        if self.stop_reason is not None and number != self._finish_first:
-            self._stopped_as[number] = End.INTERRUPTED
-            return Decision.STOP
-        decision = self._pruner.decide(trial.family, number, epoch, trial.best(self.owner.maximize))
-        if decision is Decision.STOP:
-            self._stopped_as[number] = End.PRUNED
+        if self._must_end(trial):
+            self._asked_to_end[number] = End.INTERRUPTED
+            return Decision.PAUSE  # so that its checkpoint is written
+        if not metrics or trial.confirms is not None:
+            return Decision.CONTINUE
+        decision = self._decide(trial, epoch)
+        if decision is not Decision.CONTINUE:
+            self._asked_to_end[number] = End.PRUNED if decision is Decision.STOP else None
+        return decision
+
+    def _must_end(self, trial: Trial) -> bool:
+        if self.stop_reason is None:
+            return False
+        return self._is_called_off or (trial.confirms is None and trial.root != self._finish_first)
+
+    def _decide(self, trial: Trial, epoch: int) -> Decision:
+        best = trial.best(self.owner.maximize, epoch)
+        if epoch < trial.spec["epochs"]:
+            decision = self._scheduler.decide(trial, epoch, best)
+        else:
+            decision = Decision.CONTINUE if self._rules.between is None else self._rules.between.decide(trial, epoch, best)
+        if decision is not Decision.CONTINUE and trial.root == self._finish_first:
+            return Decision.CONTINUE
         return decision
 
     def finished(self, number: int, outcome: Mapping[str, Any]) -> None:
-        """The objective returned."""
+        """The objective returned: the trial is done, or waits."""
         trial = self.owner.trials[number]
-        end = end_of(outcome, self._stopped_as.get(number), self._parts.epochs)
-        reason = None
-        if end is End.EARLY_STOP:
-            self._pruner.settle(trial.family, number, outcome["epochs"], trial.best(self.owner.maximize))
-            reason = f"no better after epoch {outcome['best_epoch']}"
-        elif end is End.PRUNED:
-            reason = f"below the cut of its family at epoch {outcome['epochs']}"
-        elif end is End.INTERRUPTED:
-            reason = self.stop_reason
-        elif end is End.EXCEPTION:
-            reason = f"the objective returned after {outcome['epochs']} of {self._parts.epochs} epochs without being asked to"
-        self._end(trial, end, value=outcome.get("value"), reason=reason, outcome=outcome)
+        outcome = {**outcome, **_with_earlier_legs(trial.outcome, outcome)}
+        checkpoint = self._usable(outcome.pop("checkpoint", None))
+        was_asked, why = number in self._asked_to_end, self._asked_to_end.get(number)
+        end = end_of(outcome, (why or End.PRUNED) if was_asked else None, trial.spec["epochs"])
+        if was_asked and why is None and end is End.PRUNED:
+            self._park(trial, outcome, checkpoint)
+            return
+        reason = {
+            End.EARLY_STOP: f"no better after epoch {outcome['best_epoch']}",
+            End.PRUNED: f"below the cut of its family at epoch {max(trial.reports, default=0)}",
+            End.INTERRUPTED: self.stop_reason,
+            End.EXCEPTION: f"the objective returned after {outcome['epochs']} of {trial.spec['epochs']} epochs without being asked to",
+        }.get(end)
+        self._end(trial, end, value=outcome.get("value"), reason=reason, outcome=outcome, checkpoint=checkpoint)
+
+    def _usable(self, checkpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if checkpoint is None or "error" not in checkpoint:
+            return checkpoint
+        self._monitor.note(f"a checkpoint could not be written ({checkpoint['error']}); should its trial go on, it starts from epoch 1 again")
+        return None
 
     def failed(self, number: int, reason_code: str, message: str) -> None:
         """The objective raised; `reason_code` is one of ``refused``, ``nan``, ``memory``, ``exception``."""
@@ -201,66 +356,75 @@ class Loop:
     def stop(self, reason: str) -> None:
         """Start nothing more, and let running trials end at their next report."""
         self.stop_reason = self.stop_reason or reason
+        self._is_called_off = True
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- pauses and ends -------------------------------------------------------------------------------------------
+
+    def _park(self, trial: Trial, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
+        self._asked_to_end.pop(trial.number)
+        self.owner.park(trial.number, max(trial.reports), outcome, checkpoint)
+        self.checkpoints.keep_newest(trial)
+        self._scheduler.parked(trial)
+        self._proposer.learn(trial)
+        self._monitor.paused(trial)
+        self._end_losers(self._lost_out(), "not among the best of its rung")
+        for dropped in self.checkpoints.over_limit(self.owner.paused(), self.owner.maximize):
+            self.owner.forget_checkpoint(dropped)
+            self.checkpoints.remove(dropped)
+
+    def _lost_out(self) -> list[Trial]:
+        roots = set(self._scheduler.losers())
+        return [t for t in self.owner.paused() if t.root in roots]
+
+    def _end_losers(self, trials: list[Trial], why: str) -> None:
+        for trial in trials:
+            if trial.paused is not None:  # an end may have ended others of them
+                self._end(trial, End.PRUNED, reason=f"{why} at epoch {trial.paused}", outcome=trial.outcome)
 
     def _end(self, trial: Trial, end: End, **facts: Any) -> None:
         self.owner.finish(trial.number, end, **facts)
-        if end.state == "FAIL":
-            self._pruner.forget(trial.number)
-        self._proposer.learn(trial)
-        self._stopped_as.pop(trial.number, None)
-        if trial.number == self._finish_first:
+        requeued = self.owner.successor(trial) is not None
+        if requeued:
+            self.checkpoints.keep_newest(trial)
+        else:
+            self.checkpoints.remove(trial)
+        self._asked_to_end.pop(trial.number, None)
+        if trial.root == self._finish_first and not requeued:
             self._finish_first = None
+        if trial.confirms is None:
+            self._proposer.learn(trial)
+            self._scheduler.ended(trial, requeued)
+            if self._rules.between is not None:
+                self._rules.between.ended(trial, requeued)
         self._monitor.ended(trial)
-        self._watch_failures(trial, end)
+        if self._failures.observe(trial, end) and not self._is_called_off:
+            self.stop(self._failures.reason)
+        self._end_losers([t for t in self._lost_out() if t is not trial], "not among the best of its rung")
 
-    def _watch_failures(self, trial: Trial, end: End) -> None:
-        self._refusals = self._refusals + 1 if end is End.REFUSED else 0
-        if self._refusals >= REFUSALS:
-            self.keeps_failing = True
-            self.stop(f"{REFUSALS} configurations in a row were refused, the last because: {trial.reason}")
-        if end is End.REFUSED or end is End.INTERRUPTED:
-            return
-        if end.state != "FAIL":
-            self._failures.clear()
-            return
-        same = f"{end}: {trial.reason}"
-        self._failures = [*self._failures, same] if self._failures[-1:] == [same] else [same]
-        if len(self._failures) >= SAME_FAILURES:
-            self.keeps_failing = True
-            self.stop(f"{SAME_FAILURES} trials in a row failed for the same reason: {trial.reason}")
+    # -- the budget ------------------------------------------------------------------------------------------------
 
     def _check_budget(self) -> None:
         minutes = self.limits.minutes
         if self.stop_reason is not None or minutes is None or self.owner.elapsed_seconds < 60 * minutes:
             return
         self.stop_reason = f"the budget of {minutes:g} minutes is used up"
-        self._finish_first = self._most_advanced()
-        if self._finish_first is not None:
-            self._monitor.note(
-                f"{self.stop_reason}; no trial has had the full budget yet, so trial {self._finish_first} is finished first"
-            )
-
-    def _most_advanced(self) -> int | None:
-        """The running trial to finish although the time is up: only if nothing could win otherwise."""
         if any(t.is_full for t in self.owner.trials.values()):
-            return None
-        sign = 1 if self.owner.maximize else -1
-        started = [t for t in self.running if t.reports]
-        if not started:
-            started = self.running
-        best = max(
-            started,
-            key=lambda t: (len(t.reports), sign * (t.best(self.owner.maximize) or 0.0), -t.number),
-            default=None,
-        )
-        return None if best is None else best.number
+            return
+        # Nothing could win otherwise: what has come furthest is finished although the time is up.
+        candidates = [t for t in (*self.running, *self.owner.paused()) if t.confirms is None]
+        if candidates:
+            first = self._most_advanced(candidates)
+            self._finish_first = first.root
+            self._monitor.note(f"{self.stop_reason}; no trial has had the full budget yet, so trial {first.number} is finished first")
 
-    @property
-    def budget_met(self) -> bool:
-        """True if the study's totals are reached."""
-        counted = sum(t.counts for t in self.owner.trials.values())
-        if self.limits.trials is not None and counted >= self.limits.trials:
-            return True
-        return self.limits.minutes is not None and self.owner.elapsed_seconds >= 60 * self.limits.minutes
+    def _most_advanced(self, trials: list[Trial]) -> Trial:
+        sign = 1 if self.owner.maximize else -1
+        return max(trials, key=lambda t: (len(t.reports), sign * (t.best(self.owner.maximize) or 0.0), -t.number))
+
+
+def _with_earlier_legs(before: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds of a trial that was paused: those before the pause are its own too."""
+    summed = {key: outcome[key] + before[key] for key in ("seconds", "fit_seconds") if key in outcome and key in before}
+    if "phases" in outcome and "phases" in before:
+        summed["phases"] = {name: seconds + before["phases"].get(name, 0.0) for name, seconds in outcome["phases"].items()}
+    return summed

@@ -70,7 +70,7 @@ class Problems:
     ) -> None:
         """Note what pydantic found wrong with `data`, the mapping at `where`, as a `model`; with `keys_only` not with it as a whole."""
         for item in error.errors(include_url=False):
-            location = _location(item["loc"], data)
+            location = location_in_file(item["loc"], data)
             if keys_only and not location:
                 continue
             known = _known_keys(model, location[:-1])
@@ -122,7 +122,7 @@ def _found_and_must(item: Mapping[str, Any], known: Sequence[str]) -> tuple[str,
     return ("" if isinstance(found, Mapping) else f"found {shown(found)}"), said
 
 
-def _location(loc: KeyPath, data: Any) -> KeyPath:
+def location_in_file(loc: KeyPath, data: Any) -> KeyPath:
     """Pydantic's location without the names of union members, which are no keys of the file."""
     path: list[str | int] = []
     for i, part in enumerate(loc):

@@ -50,11 +50,14 @@ class Standing:
 
     def started(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
-        self.running[trial.number] = (trial, 0, None)
+        self.running[trial.number] = (trial, max(trial.reports, default=0), trial.best(self.maximize))
 
     def reported(self, trial: Trial, epoch: int) -> None:
         self.epochs += 1
         self.running[trial.number] = (trial, epoch, trial.best(self.maximize))
+
+    def paused(self, trial: Trial) -> None:
+        self.running.pop(trial.number, None)
 
     def ended(self, trial: Trial) -> bool:
         """Take in an end; True if this trial now leads."""
@@ -79,8 +82,15 @@ class Standing:
         """ "2 running, 3 complete, 7 pruned, 1 failed"."""
         ends = Counter("failed" if t.state == "FAIL" else t.state.lower() for t in self.trials.values() if t.counts)
         parts = [f"{len(self.running)} running"] + [f"{ends[k]} {k}" for k in ("complete", "pruned", "failed")]
-        lost = sum(t.end is not None and not t.counts for t in self.trials.values())
+        parts += [told] if (told := self.paused_text()) else []
+        lost = sum(t.end is not None and not t.counts and t.confirms is None for t in self.trials.values())
         return ", ".join(parts + ([f"{lost} lost and requeued"] if lost else []))
+
+    def paused_text(self) -> str:
+        """ "4 paused (checkpoints 12 MB)", empty where none is."""
+        paused = [t for t in self.trials.values() if t.paused is not None]
+        held = sum(t.checkpoint["bytes"] for t in self.trials.values() if t.end is None and t.checkpoint is not None)
+        return f"{len(paused)} paused (checkpoints {held / 1e6:.1f} MB)" if paused else ""
 
     def seconds_left(self) -> float | None:
         """The shorter of what the time budget and the trial budget leave, or None if neither can be told yet."""
@@ -119,10 +129,26 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
 
 
+def pausing_text(trial: Trial, maximize: bool) -> str:
+    """One line on a trial that waits."""
+    return f"trial {trial.number} {trial.family}: waits at epoch {trial.paused}, {trial.best(maximize):.3f}"
+
+
+def progress_text(trial: Trial, epoch: int) -> str:
+    """ "epoch 3/27", or "fold 2/5" once the first is done."""
+    epochs = trial.spec.get("epochs", 0)
+    if trial.parts > 1 and epoch >= epochs:
+        return f"part {min(epoch - epochs + 2, trial.parts)}/{trial.parts}"
+    return f"epoch {epoch}/{epochs}" if epochs else f"epoch {epoch}"
+
+
 def ending_text(trial: Trial, leads: bool) -> str:
     """One line on how a trial ended."""
     seconds = trial.outcome.get("seconds")
     spent = f", {duration(seconds)}" if seconds is not None else ""
+    if trial.confirms is not None and trial.state == "COMPLETE":
+        low, high = trial.outcome.get("interval") or (float("nan"),) * 2
+        return f"trial {trial.confirms} confirmed on {trial.spec['folds']} folds: {trial.value:.3f} ({low:.3f}–{high:.3f}){spent}"
     epochs = max(trial.reports, default=0)
     if trial.is_full:
         how = "complete" if trial.end == "full" else "complete (stopped early by itself)"
@@ -149,6 +175,10 @@ class PlainMonitor:
         if time.monotonic() - self._told >= _STATUS_SECONDS:
             self._tell_standing()
 
+    def paused(self, trial: Trial) -> None:
+        self._standing.paused(trial)
+        self.note(pausing_text(trial, self._standing.maximize))
+
     def ended(self, trial: Trial) -> None:
         self.note(ending_text(trial, self._standing.ended(trial)))
 
@@ -173,6 +203,10 @@ class LiveMonitor:
 
     def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None:
         self._standing.reported(trial, epoch)
+
+    def paused(self, trial: Trial) -> None:
+        self._standing.paused(trial)
+        self._console.print(Text(pausing_text(trial, self._standing.maximize), style="dim"))
 
     def ended(self, trial: Trial) -> None:
         leads = self._standing.ended(trial)
@@ -199,7 +233,7 @@ def live_view(standing: Standing) -> Group:
     for number, (trial, epoch, best) in sorted(standing.running.items()):
         told = f"best {best:.3f}" if best is not None else "starting"
         bar = ProgressBar(total=standing.max_epochs, completed=epoch, width=27)
-        body.add_row(f"  trial {number}", trial.family, bar, f"epoch {epoch}/{standing.max_epochs}", told)
+        body.add_row(f"  trial {number}", trial.family, bar, progress_text(trial, epoch), told)
     return Group(*lines, body)
 
 

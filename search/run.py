@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,10 +44,12 @@ EPILOG = """examples:
 Run the same command again to go on with a study: after it was stopped, killed, or to give it a larger budget.
 Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db
 When it is done:  python scripts/final_eval.py --study best
-exit codes: 0 done; 2 bad input; 130 stopped by the user"""
+exit codes: 0 done; 1 a replayed trial differs; 2 bad input; 130 stopped by the user"""
 
 #: What workers build their objective with.
 FACTORY = "genre_models.objective:build"
+#: Packages whose versions a run records.
+VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")
 #: Sections of a space file that are the task's.
 SECTIONS = {"data": DataSettings, "features": FeatureSettings}
 
@@ -62,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--space", type=Path, metavar="FILE", help="the space file (YAML): what is searched, on which data, for how long")
-    p.add_argument("--data", metavar="SOURCE", help="instead of the file's: demo, a folder of class folders, or gtzan:FOLDER")
+    p.add_argument("--data", metavar="SOURCE", help="instead of the file's: demo, a folder of class folders, gtzan:FOLDER, or fma:FOLDER")
     p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--engine", choices=("ray", "inline"), help="ray: parallel workers; inline: this process alone")
@@ -71,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
     p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
     p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
+    p.add_argument("--replay", type=int, metavar="N", help="train trial N of the study again, alone, and compare its curve with the recorded one; writes nothing")
     p.add_argument("--dry-run", action="store_true", help="show the space, the rungs, the epochs and an estimate of time; train nothing")
     p.add_argument("--describe", metavar="FAMILY", help=f"show a family's parameters and leave ({', '.join(FAMILIES)})")
     return p
@@ -79,18 +82,20 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160)  # a log has no edge to wrap at
+    console = Console(width=None if sys.stdout.isatty() else 160, emoji=False)  # a log has no edge to wrap at
     try:
         if options.describe is not None:
             return _describe(options.describe, console)
         if options.space is None:
             raise SearchError("--space FILE is missing: which space is to be searched? Try --space spaces/cnn.yaml")
         config = load_space(options.space, FAMILIES, SECTIONS, overrides(options), metrics=METRICS)
+        if options.replay is not None:
+            return _replay(config, _studies_dir(options), options.replay, console)
         if options.dry_run:
             return _dry_run(config, _studies_dir(options), console)
         return _search(config, _studies_dir(options), options.address, console)
     except (SearchError, GenreModelsError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {error}", markup=False, highlight=False)
         return error.exit_code
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
@@ -138,18 +143,19 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     from search.driver import drive
     from search.lease import hold_lease
     from search.progress import Stages, watch_study
-    from search.study import require_match
+    from search.study_view import require_match
     from search.worker import Workplace
 
     with hold_lease(studies_dir, config.study):
         folder = studies_dir / config.study
         precision = resolve_precision(config.precision)
         with Stages(console) as stages:
-            data = _open(config, studies_dir, stages)
+            folds = () if config.confirm is None else (config.confirm.folds,)
+            data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
             fingerprint = fingerprint_of(config, data, precision)
             require_match(studies_dir, config.study, fingerprint)
-            task = _task(config, data, console, stages)
+            task = _task(config, data, console, stages, folds)
         write_run(folder, config, data, task, precision)
         finished = drive(
             config,
@@ -162,18 +168,51 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             watching=lambda owner: watch_study(console, owner, config.budget),
             address=address,
             about={"corpus": corpus_text(data.corpus)},
+            folds=folds_of(config),
         )
         return tell_results(folder, config, finished, data.corpus, console)
 
 
-def _open(config: SearchConfig, studies_dir: Path, progress: Stages) -> TaskData:
+def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
+    """One trial again, in this process; exit code 1 where its curve differs."""
+    from search.progress import Stages
+    from search.replay import replay, trial_to_replay
+    from search.study_view import read_study, require_match
+    from search.worker import Workplace, build_objective
+
+    view = read_study(studies_dir, config.study)
+    trial = trial_to_replay(view, number)
+    with Stages(console) as stages:
+        folds = (trial.spec.get("folds", 1),)
+        data = _open(config, studies_dir, stages, folds)
+        require_match(studies_dir, config.study, fingerprint_of(config, data, resolve_precision(config.precision)))
+        task = _task(config, data, console, stages, folds)
+    for line in other_versions(view.run):
+        console.print(line, markup=False, highlight=False)
+    objective = build_objective(Workplace(FACTORY, task, "", config.resources.cpus))
+    replayed = replay(objective, trial, config.objective.metric, console)
+    if not replayed.differing:
+        console.print(f"the same: all {len(replayed.recorded)} epochs of trial {number} came out as recorded")
+        return 0
+    console.print(f"not the same: {len(replayed.differing)} of {len(replayed.recorded)} epochs differ; other versions, another processor or a GPU may do that")
+    return 1
+
+
+def other_versions(run: Mapping[str, Any]) -> list[str]:
+    """What has changed since the study's last run, a line each."""
+    now = {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+    before = {**run.get("versions", {}), "python": run.get("python")}
+    return [f"note: {name} was {before[name]}, now {now[name]}" for name in now if before.get(name) not in (None, now[name])]
+
+
+def _open(config: SearchConfig, studies_dir: Path, progress: Stages, folds: Collection[int]) -> TaskData:
     from genre_models.prepare import open_task
 
     features = {family: sections["features"] for family, sections in config.family_sections.items()}
-    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress)
+    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress, folds=folds)
 
 
-def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages) -> dict[str, Any]:
+def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages, folds: Collection[int]) -> dict[str, Any]:
     """Compute the features that are missing, and describe the development tracks to the workers."""
     started = time.monotonic()
     decoded, cached, failed = data.prepare_features(progress=progress)
@@ -181,9 +220,14 @@ def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stag
     console.print(told, markup=False, highlight=False)
     for track, reason in failed.items():
         console.print(f"left out: {track}: {reason}", markup=False, highlight=False)
-    task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)})
+    task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)}, folds)
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
     return task
+
+
+def folds_of(config: SearchConfig) -> int:
+    """Folds that each trial is scored on; 1 where validation is a hold-out part."""
+    return getattr(config.sections["data"].validation, "folds", None) or 1
 
 
 def memory_mib(config: SearchConfig) -> float:
@@ -243,7 +287,7 @@ def write_run(folder: Path, config: SearchConfig, data: TaskData, task: dict[str
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "precision": precision,
-        "versions": {name: version(name) for name in ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")},
+        "versions": {name: version(name) for name in VERSIONS},
         "python": platform.python_version(),
         "machine": {"platform": platform.platform(), "cores": available_cores(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
     }
@@ -262,7 +306,8 @@ def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus:
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     else:
-        console.print(f"done: {config.budget.trials} trials; to go on, give the study more with --trials", markup=False, highlight=False)
+        more = "; to go on, give the study more with --trials" if config.sampler != "grid" else ""
+        console.print(f"done: {sum(t.counts for t in finished.trials)} trials{more}", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
         title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
@@ -283,25 +328,27 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     from genre_models.errors import CorpusError
     from genre_models.features import feature_shape
     from search.describe import describe_space
-    from search.estimate import plan_text, typical_cost
+    from search.estimate import typical_cost
+    from search.plan import plan_text
     from search.progress import Stages
 
     console.print(describe_space(config))
     try:
         with Stages(console) as stages:
-            data = _open(config, studies_dir, stages)
+            data = _open(config, studies_dir, stages, () if config.confirm is None else (config.confirm.folds,))
     except CorpusError as error:
-        console.print(plan_text(config))
+        console.print(plan_text(config, folds_of(config)), markup=False, highlight=False)
         console.print(f"no estimate of time, the corpus can't be read: {error}", markup=False, highlight=False)
         return 0
     tell_corpus(data, console)
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)})
     for family, settings in data.features.items():
         shape = " × ".join(map(str, feature_shape(data.corpus.kind, settings)))
-        console.print(f"{family}: an item is {shape} (height, width, channels)", markup=False, highlight=False)
+        cut = f", cut into {settings['segments']} windows" if settings["segments"] > 1 else ""
+        console.print(f"{family}: a track is {shape} (height, width, channels){cut}", markup=False, highlight=False)
     features = {family: {"features": settings} for family, settings in data.features.items()}
     costs = typical_cost(config, features, lambda spec: screen(spec, task))
-    console.print(plan_text(config, costs, len(data.split.train), len(data.split.validation)), markup=False, highlight=False)
+    console.print(plan_text(config, folds_of(config), costs), markup=False, highlight=False)
     return 0
 
 

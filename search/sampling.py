@@ -1,6 +1,6 @@
 """What to try next: the family first, then its parameters.
 
-The sampler works on a mirror of the study in memory, which holds exactly the trials a sampler may learn from. So a
+Samplers work on a mirror of the study in memory (search/mirror.py), which holds exactly the trials a sampler may learn from. So a
 proposal costs no database access, and a trial enters the study only when it is complete (docs/design.md, section 8).
 The sampler is seeded anew for every trial from (study seed, trial number): a resumed search proposes what an
 uninterrupted one would have.
@@ -9,37 +9,181 @@ uninterrupted one would have.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.trial import TrialState
+from optuna.distributions import BaseDistribution
 
+from search import cma_es
+from search.grid import Grid
+from search.mirror import Mirror
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
-from search.trial import End, Trial, trial_seed
+from search.trial import Trial, trial_seed
 
 #: Each family gets at least this share of the trials, whatever the sampler thinks of it.
 FAMILY_FLOOR = 0.10
 
+#: (family, sampled values by parameter name, the same with Optuna's names and distributions)
 Proposal = tuple[str, dict[str, Any], dict[str, tuple[Any, BaseDistribution]]]
 
 
-def distribution_of(parameter: Parameter) -> BaseDistribution:
-    """Optuna's distribution for a searched parameter."""
-    domain = parameter.domain
-    if isinstance(domain, IntDomain):
-        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
-    if isinstance(domain, FloatDomain):
-        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
-    if isinstance(domain, ChoiceDomain):
-        return CategoricalDistribution(domain.values)
-    raise TypeError(f"parameter {parameter.name} has no distribution: {domain!r}")
+class Proposer:
+    """Proposes (family, sampled parameters) and learns from trials that ended or were paused.
+
+    Trials that confirm others are not its business: they are ignored wherever they are given.
+
+    Parameters
+    ----------
+    families : mapping of name to FamilySpace
+    sampler : {"tpe", "random", "grid", "gp", "cmaes"}
+        "gp" and "cmaes" need a single family without conditions, "cmaes" also one without choices, "grid" a step for each searched
+        float (search/sampler_rules.py).
+    seed : int
+        The study's seed.
+    maximize : bool
+    ranking : {"optuna", "levelled"}
+        How "tpe" compares trials that had the full budget with others (search/mirror.py). "gp" and "cmaes" learn from values alone, and
+        always take those estimated for the full budget: of themselves they would see nothing of a stopped trial.
+    """
+
+    def __init__(
+        self,
+        families: Mapping[str, FamilySpace],
+        sampler: str,
+        seed: int,
+        maximize: bool,
+        ranking: Literal["optuna", "levelled"] = "optuna",
+    ) -> None:
+        self._families = dict(families)
+        self._kind, self._seed, self._maximize = sampler, seed, maximize
+        self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking)
+        self._grid = Grid(self._families) if sampler == "grid" else None
+        self._begun: dict[int, str] = {}  # family of each trial that counts for the shares of families
+
+    @property
+    def total(self) -> int | None:
+        """Number of configurations of a sampler that comes to an end; None for the others, and where they can't be counted."""
+        return None if self._grid is None else self._grid.size
+
+    def has_more(self, family: str | None = None) -> bool:
+        """False once a sampler that comes to an end has nothing more to propose, of that family if one is asked for."""
+        return self._grid is None or self._grid.has_more(family)
+
+    # -- what is known ---------------------------------------------------------------------------------------------
+
+    def rebuild(self, trials: Iterable[Trial]) -> None:
+        """Know the trials of a study that is gone on with, and nothing else."""
+        self._mirror.clear()
+        self._begun.clear()
+        if self._grid is not None:
+            self._grid = Grid(self._families)
+        for trial in trials:
+            if trial.confirms is not None:
+                continue
+            self._note_tried(trial)
+            if trial.state == "RUNNING":
+                self.adopt(trial)
+            elif trial.end is not None or trial.paused is not None:
+                self.learn(trial)
+
+    def adopt(self, trial: Trial) -> None:
+        """A requeued trial runs again, or a paused one goes on; the sampler keeps what it knows of it."""
+        if trial.confirms is not None:
+            return
+        self._note_tried(trial)
+        self._begun[trial.number] = trial.family
+        if trial.number not in self._mirror:
+            self._mirror.take_in(trial)
+
+    def learn(self, trial: Trial) -> None:
+        """Take in the end of a trial, or its reports so far when it is paused; what was known of it before is replaced."""
+        if trial.confirms is not None:
+            return
+        if trial.state == "FAIL":
+            self._mirror.forget(trial.number)
+        else:
+            self._mirror.take_in(trial)
+        if trial.state == "FAIL" and not trial.counts:
+            self._begun.pop(trial.number, None)
+        else:
+            self._begun[trial.number] = trial.family
+
+    def written_params(self, params: Mapping[str, Any]) -> dict[str, tuple[Any, BaseDistribution]]:
+        """Optuna's view of parameters by their names there."""
+        return {name: (value, self._mirror.distributions[name]) for name, value in params.items()}
+
+    def _note_tried(self, trial: Trial) -> None:
+        if self._grid is not None:
+            self._grid.note(trial.family, _sampled(trial))
+
+    # -- what next -------------------------------------------------------------------------------------------------
+
+    def propose(self, number: int, family: str | None = None) -> Proposal | None:
+        """A configuration for a new trial, which counts as under way from now on.
+
+        Parameters
+        ----------
+        number : int
+            The trial's number in the study; with the study's seed and the trials known it decides the proposal.
+        family : str, optional
+            The family it must be of; otherwise the sampler chooses, within the families' shares.
+
+        Returns
+        -------
+        Proposal or None
+            None where the sampler has nothing more, of that family if one is asked for.
+        """
+        if self._grid is not None:
+            point = self._grid.next(family)
+        elif self._kind == "cmaes":
+            point = self._ask_cma_es(number)
+        else:
+            point = self._ask_optuna(number, family or self._overdue_family())
+        if point is None:
+            return None
+        family, sampled = point
+        params = {"family": family} | {f"{family}/{name}": value for name, value in sampled.items()}
+        self._mirror.take_in(Trial(number, "RUNNING", {"family": family}, params))
+        self._begun[number] = family
+        return family, sampled, self.written_params(params)
+
+    def _ask_optuna(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
+        sampler = self._make_sampler(self._seed_of(number))
+        study = optuna.create_study(sampler=sampler) if self._kind == "random" else self._mirror.study(sampler)
+        if family is not None:
+            study.enqueue_trial({"family": family})
+        trial = study.ask()
+        family = trial.suggest_categorical("family", tuple(self._families))
+        return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
+
+    def _ask_cma_es(self, number: int) -> tuple[str, dict[str, Any]]:
+        family, space = next(iter(self._families.items()))
+        sign = -1 if self._maximize else 1
+        history = [(_sampled(trial), None if value is None else sign * value) for trial, value in self._mirror.valued()]
+        return family, cma_es.propose(space, history, self._seed_of(number))
+
+    def _seed_of(self, number: int) -> int:
+        return trial_seed(self._seed, number) ^ 0x5EED
+
+    def _overdue_family(self) -> str | None:
+        """A family that must have the next trial: below its ``min_trials``, or below the floor."""
+        if len(self._families) == 1:
+            return None
+        begun = Counter(self._begun.values())
+        short = [n for n, space in self._families.items() if begun[n] < space.min_trials]
+        short = short or [n for n in self._families if begun[n] < FAMILY_FLOOR * begun.total()]
+        return min(short, key=lambda n: begun[n]) if short else None
+
+    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            if self._kind == "random":
+                return optuna.samplers.RandomSampler(seed=seed)
+            if self._kind == "gp":
+                return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
@@ -48,122 +192,12 @@ def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
         return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
     if isinstance(domain, FloatDomain):
         return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    return trial.suggest_categorical(name, domain.values)
+    if isinstance(domain, ChoiceDomain):
+        return trial.suggest_categorical(name, domain.values)
+    raise TypeError(f"parameter {parameter.name} can't be suggested: {domain!r}")
 
 
-class Proposer:
-    """Proposes (family, sampled parameters) and learns from ended trials.
-
-    Parameters
-    ----------
-    families : mapping of name to FamilySpace
-    sampler : {"tpe", "random"}
-    seed : int
-        The study's seed.
-    maximize : bool
-    """
-
-    def __init__(self, families: Mapping[str, FamilySpace], sampler: str, seed: int, maximize: bool) -> None:
-        self._families = dict(families)
-        self._kind, self._seed = sampler, seed
-        self._mirror = optuna.create_study(direction="maximize" if maximize else "minimize")
-        self._open: dict[int, optuna.Trial] = {}
-        self._begun = dict.fromkeys(self._families, 0)
-
-    def rebuild(self, trials: Iterable[Trial]) -> None:
-        """Learn from the trials of a study that is gone on with."""
-        for trial in trials:
-            if trial.state in ("COMPLETE", "PRUNED") or trial.counts:
-                self._begun[trial.family] += 1
-            if trial.state in ("COMPLETE", "PRUNED"):
-                self._mirror.add_trial(self._frozen(trial))
-
-    def propose(self, number: int) -> Proposal:
-        """Family, sampled values (by parameter name) and the same with Optuna's names and distributions.
-
-        Parameters
-        ----------
-        number : int
-            The trial's number in the study; with the study's seed it decides the proposal.
-        """
-        self._mirror.sampler = self._make_sampler(number)
-        overdue = self._overdue_family()
-        if overdue is not None:
-            self._mirror.enqueue_trial({"family": overdue})
-        trial = self._mirror.ask()
-        family = trial.suggest_categorical("family", tuple(self._families))
-        space = self._families[family]
-        written: dict[str, tuple[Any, BaseDistribution]] = {"family": (family, self._family_distribution())}
-
-        def suggest(parameter: Parameter) -> Any:
-            name = f"{family}/{parameter.name}"
-            value = _suggest(trial, name, parameter)
-            written[name] = (value, distribution_of(parameter))
-            return value
-
-        sampled = space.sample(suggest)
-        self._open[number] = trial
-        self._begun[family] += 1
-        return family, sampled, written
-
-    def written_params(self, params: Mapping[str, Any]) -> dict[str, tuple[Any, BaseDistribution]]:
-        """Optuna's view of a requeued trial's parameters."""
-        return {name: (value, self._distribution(name)) for name, value in params.items()}
-
-    def adopt(self, trial: Trial) -> None:
-        """Let the sampler know that a requeued trial runs again, so that it does not propose the same."""
-        self._mirror.enqueue_trial(trial.params)
-        self._open[trial.number] = self._mirror.ask(
-            {name: self._distribution(name) for name in trial.params}
-        )
-        self._begun[trial.family] += 1
-
-    def learn(self, trial: Trial) -> None:
-        """Take in the end of a trial."""
-        mirrored = self._open.pop(trial.number)
-        if trial.state == "FAIL":
-            self._begun[trial.family] -= not trial.counts
-            self._mirror.tell(mirrored, state=TrialState.FAIL)
-            return
-        for epoch, value in trial.reports.items():
-            mirrored.report(value, epoch)
-        if trial.state == "COMPLETE":
-            self._mirror.tell(mirrored, trial.value)
-        else:
-            self._mirror.tell(mirrored, state=TrialState.PRUNED)
-
-    def _overdue_family(self) -> str | None:
-        """A family that must have the next trial: below its ``min_trials``, or below the floor."""
-        if len(self._families) == 1:
-            return None
-        total = sum(self._begun.values())
-        short = [n for n, space in self._families.items() if self._begun[n] < space.min_trials]
-        short = short or [n for n in self._families if self._begun[n] < FAMILY_FLOOR * total]
-        return min(short, key=lambda n: self._begun[n]) if short else None
-
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = trial_seed(self._seed, number) ^ 0x5EED
-        if self._kind == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
-
-    def _family_distribution(self) -> CategoricalDistribution:
-        return CategoricalDistribution(tuple(self._families))
-
-    def _distribution(self, name: str) -> BaseDistribution:
-        if name == "family":
-            return self._family_distribution()
-        family, _, parameter = name.partition("/")
-        return distribution_of(next(p for p in self._families[family].parameters if p.name == parameter))
-
-    def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
-        refused = trial.end == End.REFUSED
-        return optuna.create_trial(
-            state=TrialState[trial.state],
-            value=None if refused else trial.value,
-            params=trial.params,
-            distributions={name: self._distribution(name) for name in trial.params},
-            intermediate_values=dict(trial.reports),
-        )
+def _sampled(trial: Trial) -> dict[str, Any]:
+    """A trial's parameters by their names in the family, without the family itself."""
+    prefix = f"{trial.family}/"
+    return {name.removeprefix(prefix): value for name, value in trial.params.items() if name.startswith(prefix)}

@@ -72,6 +72,7 @@ class StudyStorage(RDBStorage):
         user_attrs: Mapping[str, Any],
         system_attrs: Mapping[str, Any] | None = None,
         number: int | None = None,
+        reports: Mapping[int, float] | None = None,
     ) -> tuple[int, int]:
         """Write a new trial whole.
 
@@ -79,6 +80,8 @@ class StudyStorage(RDBStorage):
         ----------
         params : mapping of name to (value, distribution)
         user_attrs, system_attrs : mappings of JSON-able values
+        reports : mapping of epoch to value, optional
+            What it takes over from the lost trial it goes on with.
         number : int, optional
             The number the caller counts on (its specification may hold the seed drawn from it).
 
@@ -102,17 +105,24 @@ class StudyStorage(RDBStorage):
             _insert_params(connection, trial_id, params)
             _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs)
             _set_attrs(connection, _SYSTEM_ATTRS, trial_id, system_attrs or {})
+            _insert_reports(connection, trial_id, reports or {})
         return trial_id, free
 
-    def start_waiting(self, trial_id: int, params: Mapping[str, tuple[Any, BaseDistribution]]) -> None:
-        """Turn a WAITING trial into a RUNNING one with these parameters."""
+    def start_waiting(
+        self,
+        trial_id: int,
+        params: Mapping[str, tuple[Any, BaseDistribution]],
+        user_attrs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Turn a WAITING trial into a RUNNING one; `params` where it has none yet."""
         with self._transaction() as connection:
             connection.execute(
                 update(_TRIALS)
                 .where(_TRIALS.c.trial_id == trial_id)
-                .values(state=TrialState.RUNNING, datetime_start=_utc_now())
+                .values(state=TrialState.RUNNING, datetime_start=func.coalesce(_TRIALS.c.datetime_start, _utc_now()))
             )
             _insert_params(connection, trial_id, params)
+            _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs or {})
 
     def write_trial(
         self,
@@ -122,15 +132,9 @@ class StudyStorage(RDBStorage):
         state: TrialState | None = None,
         value: float | None = None,
     ) -> None:
-        """Add reports (epoch to value) to a trial and, with `state`, end it; one transaction."""
+        """Add reports (epoch to value) to a trial and, with `state`, end it or (WAITING) let it wait; one transaction."""
         with self._transaction() as connection:
-            if reports:
-                finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-                rows = [
-                    {"trial_id": trial_id, "step": step, "intermediate_value": v, "intermediate_value_type": finite}
-                    for step, v in reports.items()
-                ]
-                connection.execute(insert(_REPORTS), rows)
+            _insert_reports(connection, trial_id, reports)
             _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs or {})
             if value is not None:
                 kind = models.TrialValueModel.TrialValueType.FINITE
@@ -138,10 +142,9 @@ class StudyStorage(RDBStorage):
                     insert(_VALUES).values(trial_id=trial_id, objective=0, value=value, value_type=kind)
                 )
             if state is not None:
+                ended = _utc_now() if state.is_finished() else None
                 connection.execute(
-                    update(_TRIALS)
-                    .where(_TRIALS.c.trial_id == trial_id)
-                    .values(state=state, datetime_complete=_utc_now())
+                    update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(state=state, datetime_complete=ended)
                 )
 
 
@@ -168,6 +171,16 @@ def _insert_params(connection: Connection, trial_id: int, params: Mapping[str, t
     ]
     if rows:
         connection.execute(insert(_PARAMS), rows)
+
+
+def _insert_reports(connection: Connection, trial_id: int, reports: Mapping[int, float]) -> None:
+    finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
+    rows = [
+        {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": finite}
+        for step, value in reports.items()
+    ]
+    if rows:
+        connection.execute(insert(_REPORTS), rows)
 
 
 def _set_attrs(connection: Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:

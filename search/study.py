@@ -1,41 +1,27 @@
 """The study: the only truth about trials, and its one writer.
 
-:class:`StudyOwner` is the driver's: it holds everything that is written. :func:`read_study` is for everybody else
-(final evaluation, reports) and writes nothing. No other module opens an Optuna storage.
+:class:`StudyOwner` is the driver's: it holds everything that is written. `search.study_view` is for everybody else and writes
+nothing. No other module opens an Optuna storage.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import time
 import warnings
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
-from search.config import diff_fingerprints
-from search.errors import StudyError
-from search.lease import hold_lease
 from search.storage import StudyStorage
+from search.study_view import database, refuse_mismatch, trial_of
 from search.trial import MAX_RETRIES, End, Trial
-
-__all__ = ["StudyOwner", "StudyView", "hold_lease", "list_studies", "read_study"]
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 #: Reports wait at most so long (seconds) before they are written; the dashboard sees them no later.
 _REPORT_DELAY_S = 1.0
-
-
-def database(studies_dir: Path, name: str) -> Path:
-    """The study's SQLite file."""
-    return studies_dir / name / "study.db"
 
 
 class StudyOwner:
@@ -67,7 +53,7 @@ class StudyOwner:
         )
         self._study_id = study._study_id
         attrs = self.storage.get_study_user_attrs(self._study_id)
-        _match(name, attrs.get("fingerprint"), fingerprint)
+        refuse_mismatch(name, attrs.get("fingerprint"), fingerprint)
         if "fingerprint" not in attrs:
             self._set("fingerprint", dict(fingerprint))
             metric = fingerprint.get("objective", {}).get("metric")
@@ -83,7 +69,7 @@ class StudyOwner:
         self._last_write = time.monotonic()
         self._pending: dict[int, dict[int, float]] = {}
         frozen = self.storage.get_all_trials(self._study_id)
-        self.trials: dict[int, Trial] = {t.number: _to_trial(t) for t in frozen}
+        self.trials: dict[int, Trial] = {t.number: trial_of(t) for t in frozen}
         self._take_in_orphans()
 
     def _set(self, key: str, value: Any) -> None:
@@ -112,14 +98,16 @@ class StudyOwner:
 
     # -- beginnings ------------------------------------------------------------------------------------------------
 
-    def start(self, spec: dict[str, Any], params: Mapping[str, tuple[Any, BaseDistribution]]) -> Trial:
+    def start(self, spec: dict[str, Any], params: Mapping[str, tuple[Any, BaseDistribution]], bracket: int | None = None) -> Trial:
         """Write a new RUNNING trial, whole: its number, specification and parameters."""
-        attrs = {"spec": spec, "family": spec["family"]}
+        attrs = {"spec": spec, "family": spec["family"]} | ({} if bracket is None else {"bracket": bracket})
+        if spec.get("confirms") is not None:
+            attrs["confirms"] = spec["confirms"]
         trial_id, number = self.storage.insert_trial(
             self._study_id, TrialState.RUNNING, params, attrs, number=self.next_number
         )
         values = {name: value for name, (value, _) in params.items()}
-        self.trials[number] = Trial(number, "RUNNING", spec, values, trial_id=trial_id)
+        self.trials[number] = Trial(number, "RUNNING", spec, values, trial_id=trial_id, bracket=bracket)
         return self.trials[number]
 
     def start_waiting(self, trial: Trial, params: Mapping[str, tuple[Any, BaseDistribution]]) -> Trial:
@@ -128,9 +116,19 @@ class StudyOwner:
         trial.state = "RUNNING"
         return trial
 
+    def resume(self, trial: Trial) -> Trial:
+        """Set a paused trial running again."""
+        self.storage.start_waiting(trial.trial_id, {}, {"paused": None})
+        trial.state, trial.paused = "RUNNING", None
+        return trial
+
     def waiting(self) -> list[Trial]:
         """Requeued trials that have not been started again, oldest first."""
-        return [t for t in self.trials.values() if t.state == "WAITING"]
+        return [t for t in self.trials.values() if t.state == "WAITING" and t.paused is None]
+
+    def paused(self) -> list[Trial]:
+        """Trials that the scheduler let wait, oldest first."""
+        return [t for t in self.trials.values() if t.paused is not None]
 
     # -- middles and ends ------------------------------------------------------------------------------------------
 
@@ -149,21 +147,49 @@ class StudyOwner:
         self._set("elapsed_seconds", self.elapsed_seconds)
         self._last_write = time.monotonic()
 
+    def park(self, number: int, epoch: int, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Trial:
+        """Let a running trial wait after `epoch`, with what it has come to so far and, where one could be written, its checkpoint.
+
+        In Optuna's words it is WAITING again: nothing of it runs, and something may go on with it.
+        """
+        trial = self.trials[number]
+        trial.state, trial.paused, trial.outcome = "WAITING", epoch, dict(outcome)
+        trial.checkpoint = None if checkpoint is None else dict(checkpoint)
+        attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint}
+        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
+        return trial
+
+    def forget_checkpoint(self, trial: Trial) -> None:
+        """The trial's checkpoint is to be removed: should it go on, it starts afresh."""
+        trial.checkpoint = None
+        self.storage.write_trial(trial.trial_id, {}, {"checkpoint": None})
+
     def finish(
-        self, number: int, end: End, *, value: float | None = None, reason: str | None = None, outcome: Mapping[str, Any] | None = None
+        self,
+        number: int,
+        end: End,
+        *,
+        value: float | None = None,
+        reason: str | None = None,
+        outcome: Mapping[str, Any] | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
     ) -> Trial:
-        """End a trial and, where it was lost rather than finished, put it in the queue again.
+        """End a trial and, where it was lost rather than finished, put it in the queue again, to go on from `checkpoint` or an earlier one.
 
         A PRUNED trial's value is its last report, as in Optuna; the better one before it stays in ``outcome``.
         """
         trial = self.trials[number]
-        trial.end, trial.state, trial.reason = str(end), end.state, reason
+        changed = {"paused": None} if trial.paused is not None else {}
+        if checkpoint is not None or trial.checkpoint is not None:
+            trial.checkpoint = dict(checkpoint or trial.checkpoint) if end.is_requeued else None
+            changed["checkpoint"] = trial.checkpoint
+        trial.end, trial.state, trial.reason, trial.paused = str(end), end.state, reason, None
         trial.outcome = dict(outcome or {})
         if end.state == "COMPLETE":
             trial.value = value
         elif end is End.PRUNED and trial.reports:
             trial.value = trial.reports[max(trial.reports)]
-        attrs: dict[str, Any] = {"end": trial.end}
+        attrs: dict[str, Any] = {"end": trial.end, **changed}
         if reason:
             attrs["reason"] = reason
         if trial.outcome:
@@ -192,15 +218,22 @@ class StudyOwner:
                 self._requeue(trial)
 
     def _requeue(self, trial: Trial) -> None:
-        has_successor = any(t.retry_of == trial.number for t in self.trials.values())
-        if has_successor or self._ancestors(trial) >= MAX_RETRIES:
+        if self.successor(trial) is not None or self._ancestors(trial) >= MAX_RETRIES:
             return
-        spec = {**trial.spec, "retry_of": trial.number}
+        spec = {**trial.spec, "retry_of": trial.number, "first": trial.root}
         attrs = {"spec": spec, "family": spec["family"], "retry_of": trial.number}
+        attrs |= {name: value for name in ("checkpoint", "bracket", "confirms") if (value := getattr(trial, name)) is not None}
+        known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
         trial_id, number = self.storage.insert_trial(
-            self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number
+            self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known
         )
-        self.trials[number] = Trial(number, "WAITING", spec, dict(trial.params), trial_id=trial_id)
+        successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
+        successor.checkpoint, successor.bracket = trial.checkpoint, trial.bracket
+        self.trials[number] = successor
+
+    def successor(self, trial: Trial) -> Trial | None:
+        """The trial that repeats a lost one, if any."""
+        return next((t for t in self.trials.values() if t.retry_of == trial.number), None)
 
     def _ancestors(self, trial: Trial) -> int:
         """How often this trial's configuration was lost to a crash; a stop the user asked for is not held against it."""
@@ -209,144 +242,3 @@ class StudyOwner:
             trial = self.trials[trial.retry_of]
             count += trial.end != End.INTERRUPTED
         return count
-
-
-def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any]) -> None:
-    """Refuse a study of that name that was made with other settings, before any work is done; a new name is fine.
-
-    Raises
-    ------
-    StudyError
-        With the differing keys and the ways out.
-    """
-    path = database(studies_dir, name)
-    if not path.is_file():
-        return
-    storage = StudyStorage(path)
-    try:
-        attrs = [s.user_attrs for s in storage.get_all_studies() if s.study_name == name]
-    finally:
-        storage.engine.dispose()
-    if attrs:
-        _match(name, attrs[0].get("fingerprint"), fingerprint)
-
-
-class StudyView:
-    """A study as read, for those who do not write it.
-
-    Attributes
-    ----------
-    name, metric : str
-    maximize : bool
-    run : dict
-        ``run.json``: what the composition root wrote about the run.
-    trials : list of Trial
-    elapsed_seconds : float
-        Searched so far, over all runs.
-    """
-
-    def __init__(
-        self, name: str, maximize: bool, metric: str | None, run: dict[str, Any], trials: list[Trial], elapsed_seconds: float = 0.0
-    ) -> None:
-        self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
-        self.elapsed_seconds = elapsed_seconds
-
-    @property
-    def direction(self) -> str:
-        """ "maximize" or "minimize"."""
-        return "maximize" if self.maximize else "minimize"
-
-    def winner(self) -> Trial:
-        """The best trial among those with the full budget.
-
-        Raises
-        ------
-        StudyError
-            If there is none; the message counts what there is.
-        """
-        return winner_of(self.name, self.trials, self.maximize)
-
-
-def winner_of(name: str, trials: list[Trial], maximize: bool) -> Trial:
-    """The best of the trials that had the full budget; ties go to the earlier one.
-
-    Raises
-    ------
-    StudyError
-        If none had.
-    """
-    full = [t for t in trials if t.is_full and t.value is not None]
-    if not full:
-        counts = {state: sum(t.state == state for t in trials) for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")}
-        told = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trials yet"
-        raise StudyError(f"study '{name}': no trial has had the full budget ({told}); run the search again to go on")
-    sign = 1 if maximize else -1
-    return max(full, key=lambda t: (sign * t.value, -t.number))
-
-
-def list_studies(studies_dir: Path) -> list[str]:
-    """Names of the studies in a folder."""
-    return sorted(p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p))
-
-
-def _holds_study(path: Path) -> bool:
-    """False for the moment between the making of a database and of the study in it."""
-    if path.parent.name.startswith("."):
-        return False
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (path.parent.name,)).fetchone() is not None
-    except sqlite3.Error:
-        return False
-
-
-def read_study(studies_dir: Path, name: str) -> StudyView:
-    """Read a study without writing to it.
-
-    Raises
-    ------
-    StudyError
-        If there is none of that name; the message lists those there are.
-    """
-    path = database(studies_dir, name)
-    if not path.is_file() or not _holds_study(path):
-        known = ", ".join(list_studies(studies_dir)) or "none yet"
-        raise StudyError(f"no study '{name}' in {studies_dir} (there: {known}); start one with python -m search.run --space FILE")
-    storage = StudyStorage(path)
-    try:
-        study = optuna.load_study(study_name=name, storage=storage)
-        trials = [_to_trial(t) for t in storage.get_all_trials(study._study_id)]
-        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
-        attrs = study.user_attrs
-    finally:
-        storage.engine.dispose()
-    run_file = path.parent / "run.json"
-    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0))
-
-
-def _to_trial(frozen: FrozenTrial) -> Trial:
-    attrs = frozen.user_attrs
-    params = frozen.params or frozen.system_attrs.get("fixed_params", {})
-    return Trial(
-        frozen.number,
-        frozen.state.name,
-        attrs["spec"],
-        dict(params),
-        dict(frozen.intermediate_values),
-        attrs.get("end"),
-        attrs.get("reason"),
-        frozen.value if frozen.state is not TrialState.RUNNING else None,
-        attrs.get("outcome", {}),
-        frozen._trial_id,
-    )
-
-
-def _match(name: str, stored: Mapping[str, Any] | None, fingerprint: Mapping[str, Any]) -> None:
-    if stored is None or stored == json.loads(json.dumps(fingerprint)):
-        return
-    lines = "\n".join(f"  {line}" for line in diff_fingerprints(stored, fingerprint))
-    raise StudyError(
-        f"study '{name}' was made with other settings, and its trials can't be compared with new ones:\n{lines}\n"
-        "ways out: put the settings back; or start another study with --study NAME; or remove the study's folder"
-    )

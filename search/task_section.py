@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from search.problems import KeyPath, Problems
+from search.problems import KeyPath, Problems, location_in_file
 
 
 def validated(where: KeyPath, found: object, model: type[BaseModel], problems: Problems, keys_only: bool = False) -> Any:
@@ -32,7 +32,7 @@ def validated(where: KeyPath, found: object, model: type[BaseModel], problems: P
         return model.model_validate(data)
     except ValidationError as error:
         problems.of_model(where, error, model, data if isinstance(data, Mapping) else {}, keys_only)
-        unknown = [item["loc"] for item in error.errors() if item["type"] == "extra_forbidden"]
+        unknown = [location_in_file(item["loc"], data) for item in error.errors() if item["type"] == "extra_forbidden"]
     if unknown:
         # Pydantic judges a model as a whole only when its keys are right; a misspelt one should not hide what else is wrong.
         validated(where, _without(data, unknown), model, problems, keys_only)

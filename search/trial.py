@@ -66,6 +66,9 @@ class Trial:
     value: float | None = None
     outcome: dict[str, Any] = field(default_factory=dict)
     trial_id: int = -1
+    paused: int | None = None  # the epoch after which it waits for the scheduler's word
+    checkpoint: dict[str, Any] | None = None  # {"epoch", "folder", "bytes"} of the newest one that is whole
+    bracket: int | None = None  # Hyperband's, counted over the study
 
     @property
     def family(self) -> str:
@@ -78,18 +81,39 @@ class Trial:
         return self.spec.get("retry_of")
 
     @property
+    def root(self) -> int:
+        """Number of the first trial of this line of retries: itself, if it repeats none."""
+        return self.spec.get("first", self.number if self.retry_of is None else self.retry_of)
+
+    @property
+    def confirms(self) -> int | None:
+        """Number of the finished trial whose configuration this one scores again, if any."""
+        return self.spec.get("confirms")
+
+    @property
+    def parts(self) -> int:
+        """How often the configuration is trained: folds times repeats."""
+        return self.spec.get("folds", 1) * self.spec.get("repeats", 1)
+
+    @property
     def counts(self) -> bool:
         """True if the trial is one of the budget's ``trials``."""
-        return self.end is not None and not End(self.end).is_requeued
+        return self.end is not None and not End(self.end).is_requeued and self.confirms is None
 
     @property
     def is_full(self) -> bool:
         """True if the trial may win: it had the whole budget, or its family stopped it early."""
-        return self.state == "COMPLETE"
+        return self.state == "COMPLETE" and self.confirms is None
 
-    def best(self, maximize: bool) -> float | None:
-        """Best value reported so far, or None."""
-        return (max if maximize else min)(self.reports.values()) if self.reports else None
+    def best(self, maximize: bool, epoch: int | None = None) -> float | None:
+        """Score so far, or up to `epoch`: the best epoch's value; once further folds are in, their running mean. None without reports."""
+        seen = {e: value for e, value in self.reports.items() if epoch is None or e <= epoch}
+        if not seen:
+            return None
+        last = max(seen)
+        if self.parts > 1 and last > self.spec["epochs"]:
+            return seen[last]
+        return (max if maximize else min)(seen.values())
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -123,7 +147,7 @@ def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) 
     Parameters
     ----------
     outcome : mapping
-        With ``epochs`` (last epoch trained) and ``stopped_early``.
+        With ``epochs`` (last epoch trained, of the first part) and ``stopped_early``; ``parts`` of ``parts_wanted`` where there are several.
     stopped_as : End or None
         What the driver meant when it answered "stop", if it did.
     max_epochs : int
@@ -134,6 +158,8 @@ def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) 
         FULL wins over a stop that came too late to stop anything. An objective that returns before its budget is
         spent, unasked and without an early stop, broke its contract: EXCEPTION.
     """
+    if outcome.get("parts", 1) < outcome.get("parts_wanted", 1):
+        return stopped_as if stopped_as is not None else End.EXCEPTION
     if outcome["epochs"] >= max_epochs:
         return End.FULL
     if outcome["stopped_early"]:

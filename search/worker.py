@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from search.errors import TrialFailed
-from search.trial import Objective, Snapshot, not_finite
+from search.trial import Decision, Objective, Snapshot, not_finite
 
 #: (epoch, metrics) -> "continue" | "stop" | "pause"
 Ask = Callable[[int, Mapping[str, float]], str]
@@ -43,6 +45,29 @@ class Workplace:
 
 
 @dataclass(frozen=True)
+class Errand:
+    """One trial, or the rest of one, as it is handed to a worker; plain data.
+
+    Attributes
+    ----------
+    number : int
+    spec : dict
+    workdir : str
+        Folder of the trial's artifacts.
+    checkpoints : str
+        Folder below which ``EPOCH/`` is written when the trial is to pause.
+    resume : str or None
+        Folder of the checkpoint to go on from.
+    """
+
+    number: int
+    spec: dict[str, Any]
+    workdir: str
+    checkpoints: str
+    resume: str | None = None
+
+
+@dataclass(frozen=True)
 class Failure:
     """A trial that raised."""
 
@@ -67,21 +92,47 @@ def build_objective(place: Workplace) -> Objective:
     return getattr(importlib.import_module(module), function)(place.task)
 
 
-def run_trial(objective: Objective, spec: dict[str, Any], ask: Ask, workdir: str) -> dict[str, Any] | Failure:
-    """Run one trial; an exception becomes a :class:`Failure`, so that one bad configuration never ends a worker."""
+def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] | Failure:
+    """Run one trial; an exception becomes a :class:`Failure`, so that one bad configuration never ends a worker.
+
+    The outcome of a trial that was told to pause has ``checkpoint``: ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of
+    all checkpoints; or ``{"error"}`` where it could not be written. A checkpoint that can't be read costs its epochs, not the trial.
+    """
+    written: dict[str, Any] = {}
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
-        return ask(epoch, metrics)
+        answer = ask(epoch, metrics)
+        if answer == Decision.PAUSE:
+            written["checkpoint"] = write_checkpoint(Path(errand.checkpoints), epoch, snapshot)
+        return answer
 
     try:
-        return objective.run(spec, report, workdir=workdir)
+        try:
+            outcome = objective.run(errand.spec, report, workdir=errand.workdir, resume=errand.resume)
+        except Exception as error:
+            if errand.resume is None or getattr(error, "reason_code", None) != "snapshot":
+                raise
+            outcome = objective.run(errand.spec, report, workdir=errand.workdir, resume=None)
+        return {**outcome, **written}
     except MemoryError as error:
         return Failure("memory", _one_line(error) or "out of memory")
     except Exception as error:  # whatever a model or a library raises belongs to the trial, not to the search
         return Failure(getattr(error, "reason_code", "exception"), _one_line(error))
+
+
+def write_checkpoint(folder: Path, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
+    """Let the objective write its state into ``folder/EPOCH``; a full disk costs the checkpoint, not the trial."""
+    started, place = time.perf_counter(), folder / f"{epoch:04d}"
+    try:
+        snapshot(str(place))
+        size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    except OSError as error:
+        shutil.rmtree(place, ignore_errors=True)
+        return {"error": _one_line(error)}
+    return {"epoch": epoch, "folder": f"{folder.name}/{place.name}", "bytes": size, "seconds": time.perf_counter() - started}
 
 
 def _one_line(error: Exception) -> str:

@@ -31,15 +31,17 @@ def make_spec(family: str = "fake", params: dict | None = None, seed: int = 7, e
     return {"family": family, "params": params or {}, "features": features, "epochs": epochs, "seed": seed, "precision": "float32", "retry_of": None}
 
 
-def make_study(studies_dir: Path, name: str, corpus: Path, values=(0.4, 0.7, 0.6), spec: dict | None = None, **data) -> None:
-    """A study with one full trial for each of `values`, the second epoch being the best of each."""
+def make_study(
+    studies_dir: Path, name: str, corpus: Path, values=(0.4, 0.7, 0.6), spec: dict | None = None, facts: dict | None = None, **data
+) -> None:
+    """A study with one full trial for each of `values`, the second epoch being the best of each; `facts` are added to their outcomes."""
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
     from search.study import StudyOwner
     from search.trial import End
 
     spec = spec or make_spec()
-    settings = DataSettings(source=str(corpus), **data)
+    settings = DataSettings(source=list(map(str, corpus)) if isinstance(corpus, list) else str(corpus), **data)
     task = open_task(settings, {spec["family"]: FeatureSettings.model_validate(spec["features"])}, 0, studies_dir / ".cache", workers=1)
     task.prepare_features(workers=1)
     (studies_dir / name).mkdir(parents=True)
@@ -50,7 +52,7 @@ def make_study(studies_dir: Path, name: str, corpus: Path, values=(0.4, 0.7, 0.6
             {"epoch": e, "loss": 1 / e, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": value - 0.1 * abs(e - 2), "learning_rate": 1e-3 / e}
             for e in range(1, spec["epochs"] + 1)
         ]
-        outcome = {"value": value, "best_epoch": 2, "epochs": spec["epochs"], "stopped_early": False, "history": history}
+        outcome = {"value": value, "best_epoch": 2, "epochs": spec["epochs"], "stopped_early": False, "history": history} | (facts or {})
         owner.finish(trial.number, End.FULL, value=value, outcome=outcome)
     owner.close()
     run = {

@@ -9,6 +9,7 @@ _NORMALISED = {"batch_norm": (True,)}
 _MASKED = {"spec_augment": (True,)}
 _PLATEAU = {"schedule": ("plateau",)}
 _STOPPING = {"early_stopping": (True,)}
+_COPIED = {"copies": (1, 2, 3, 4)}
 
 ARCHITECTURE = (
     Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, pool, batch norm, dropout]", 1, 6, when=_BY_DEPTH),
@@ -43,7 +44,7 @@ OPTIMISATION = (
     Declared("learning_rate", "float", 1e-3, "Learning rate of the first epoch", 1e-5, 1e-1, log=True),
     Declared("weight_decay", "float", 0.0, "Decoupled weight decay of kernels, per step as a part of the learning rate", 0.0, 1e-1,
              when={"optimizer": ("adamw", "sgd", "rmsprop")}),
-    Declared("batch_size", "int", 32, "Tracks per gradient step, at most; steps of an epoch are made equally large", 4, 256, log=True),
+    Declared("batch_size", "int", 32, "Items per gradient step, at most; steps of an epoch are made equally large", 4, 256, log=True),
     Declared("label_smoothing", "float", 0.0, "Part of the target spread evenly over the classes, in training only", 0.0, 0.3),
     Declared("schedule", "choice", "constant", "Learning rate over the epochs; cosine falls towards 0 over the full budget",
              choices=("constant", "cosine", "plateau")),
@@ -56,6 +57,13 @@ OPTIMISATION = (
     Declared("early_stopping_patience", "int", 10, "Epochs without improvement before training ends", 1, 100, when=_STOPPING),
 )
 
+WINDOWS = (
+    Declared("segments", "int", 0, "Equal windows along time that each track is cut into, each an item; a track's score is the mean of its "
+             "windows'; 0 as features.segments says", 0, 60),
+    Declared("random_crop", "bool", False, "Windows to train on start anywhere in the track, anew each epoch, instead of on their grid; no "
+             "effect where a track is one window"),
+)
+
 AUGMENTATION = (
     Declared("spec_augment", "bool", False, "SpecAugment: bands of frequency and of time masked with the item's mean, in training only"),
     Declared("frequency_mask", "int", 15, "Largest height of a frequency mask, in mel bands (image rows)", 0, 27, when=_MASKED),
@@ -65,11 +73,20 @@ AUGMENTATION = (
              0.0, 0.5),
     Declared("gain", "float", 0.0, "Largest relative change of an item's level above its floor", 0.0, 0.5),
     Declared("noise", "float", 0.0, "Standard deviation of Gaussian noise, in units of the scaled input", 0.0, 0.2),
+    Declared("mixup", "float", 0.0, "Alpha of mixup: each training batch and its targets are mixed with the same batch in another order, "
+             "in a proportion from Beta(alpha, alpha); 0 for none", 0.0, 1.0),
+    Declared("copies", "int", 0, "Extra copies of each training item, each with masks of its own that stay the same all trial long", 0, 4),
+    Declared("copy_frequency_mask", "int", 15, "Largest height of a frequency mask of a copy, in mel bands (image rows)", 0, 27,
+             when=_COPIED),
+    Declared("copy_time_mask", "int", 20, "Largest width of a time mask of a copy, in frames (image columns)", 0, 100, when=_COPIED),
+    Declared("copy_masks", "int", 1, "Number of frequency masks and of time masks on each copy", 1, 4, when=_COPIED),
+    Declared("copy_fill", "choice", "mean", "What masks of a copy hold: the item's mean, or zero, which is silence or black unless "
+             "features.normalise is item", choices=("mean", "zero"), when=_COPIED),
 )
 
 CNN = Family(
     name="cnn",
     meaning="Convolutional network from scratch: conv blocks, then a flat or average-pooled head",
-    parameters=ARCHITECTURE + OPTIMISATION + AUGMENTATION,
+    parameters=ARCHITECTURE + OPTIMISATION + WINDOWS + AUGMENTATION,
     module="genre_models.families.cnn",
 )

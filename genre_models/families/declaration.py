@@ -78,7 +78,8 @@ class Cost:
     parameters : int
         Trainable parameters.
     gflops : float
-        Floating point operations of one item's forward pass, in 10^9, a multiplication and an addition counted as two.
+        Floating point operations of one item's forward pass, in 10^9, a multiplication and an addition counted as two. An item is what
+        the network takes at once: a track, or a window of it where tracks are cut into segments.
     memory_mib : float
         Estimated memory of training in MiB: weights, gradients, optimizer slots and the activations of one batch, in float32.
     """

@@ -1,7 +1,8 @@
 """Features: what a network sees of a track, and the cache that holds it.
 
 Importing this package loads nothing heavy: shapes and types follow from the settings alone.
-Shapes are (height, width, channels); for audio that is (mel bands from low to high, frames, 1).
+Shapes are (height, width, channels); for audio that is (mel bands from low to high, frames, 1). They are of whole tracks: windows
+(`genre_models.segments`) are cut later, so ``segments`` is no part of a cache's name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from genre_models.scan import Scan
 
-CODE_VERSION = 1  # raise it when the same file and settings would give other numbers
+CODE_VERSION = 2  # raise it when the same file and settings would give other numbers
 _USED = {"audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"), "image": ("image_size", "colour")}
 
 

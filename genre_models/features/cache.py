@@ -37,21 +37,23 @@ class RowCache:
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.folder, self.shape, self.dtype = Path(folder), tuple(shape), np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
+        self._next_row: int | None = None  # while the lock is held
         self._rows_path, self._index_path = self.folder / "rows.bin", self.folder / "index.jsonl"
 
     def index(self) -> dict[str, tuple[int, str]]:
         """Read the index: (row number, checksum) by content hash; lines that a crash tore are passed over."""
         entries: dict[str, tuple[int, str]] = {}
         try:
-            lines = self._index_path.read_bytes().split(b"\n")
+            file = self._index_path.open("rb")
         except FileNotFoundError:
             return entries
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                entries[str(entry["content"])] = (int(entry["row"]), str(entry["check"]))
-            except (ValueError, KeyError, TypeError):
-                continue
+        with file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                    entries[str(entry["content"])] = (int(entry["row"]), str(entry["check"]))
+                except (ValueError, KeyError, TypeError):
+                    continue
         return entries
 
     def open_rows(self) -> np.ndarray:
@@ -99,6 +101,7 @@ class RowCache:
                     if on_wait is not None:
                         on_wait()
                     time.sleep(0.5)
+            self._next_row = None  # another process may have written
             try:
                 yield
             finally:
@@ -119,7 +122,9 @@ class RowCache:
         """
         if not arrays:
             return
-        first = 1 + max((row for row, _ in self.index().values()), default=-1)
+        if self._next_row is None:  # once, and not for each call: the index grows with the corpus
+            self._next_row = 1 + max((row for row, _ in self.index().values()), default=-1)
+        first, self._next_row = self._next_row, None  # should this fail, it is read anew
         lines = []
         with self._explained(len(arrays) * self.row_bytes):
             # Not "ab": the end of the file may lie in the middle of a torn row.
@@ -139,6 +144,7 @@ class RowCache:
                 file.write(("\n" + "\n".join(lines) + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
+        self._next_row = first + len(arrays)
 
     @contextmanager
     def _explained(self, n_bytes: int) -> Iterator[None]:

@@ -19,7 +19,8 @@ from genre_models.features import compute_features, feature_dtype, feature_key, 
 from genre_models.features.cache import RowCache
 from genre_models.parallel import Lost, run_jobs
 
-_BATCH_ROWS, _BATCH_SECONDS = 32, 2.0  # what is flushed to the disk together, and so at most lost by a kill
+# What is flushed to the disk together, so at most held in memory and at most lost by a kill.
+_BATCH_BYTES, _BATCH_SECONDS = 16 * 2**20, 2.0
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,10 @@ class FeatureStore:
                         done.add(content)
                     else:
                         reasons[content] = result.reason if isinstance(result, Lost) else result
-                    if len(batch) >= _BATCH_ROWS or time.monotonic() - flushed_at > _BATCH_SECONDS:
+                    if len(batch) * self._cache.row_bytes >= _BATCH_BYTES or time.monotonic() - flushed_at > _BATCH_SECONDS:
                         batch, full = {}, batch
                         self._cache.append(full)
+                        del full  # not held until the next is full
                         flushed_at = time.monotonic()
                     if progress is not None:
                         progress(min(before + count, total), total, "features")

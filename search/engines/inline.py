@@ -17,12 +17,8 @@ class InlineEngine:
             objective = objective or build_objective(place)
             number = trial.number
             try:
-                result = run_trial(
-                    objective,
-                    trial.spec,
-                    lambda epoch, metrics, number=number: loop.report(number, epoch, metrics),
-                    place.workdir(number),
-                )
+                errand = loop.errand(trial, place)
+                result = run_trial(objective, errand, lambda epoch, metrics, number=number: loop.report(number, epoch, metrics))
             except KeyboardInterrupt:
                 loop.stop("interrupted")
                 loop.lost(number, "interrupted in an epoch")

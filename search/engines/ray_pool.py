@@ -23,7 +23,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
 from search.errors import SearchError
 from search.loop import Loop
-from search.worker import Failure, Workplace, available_cores, build_objective, run_trial
+from search.worker import Errand, Failure, Workplace, available_cores, build_objective, run_trial
 
 #: TensorFlow keeps about 6 MB of every model, whatever one does; a fresh process gives it back.
 TRIALS_PER_WORKER = 50
@@ -69,20 +69,20 @@ class Worker:
     """Builds its objective once, then runs one trial after another."""
 
     def __init__(self, place: Workplace, mailbox: Any, generation: int) -> None:
-        self._place, self._mailbox, self._generation = place, mailbox, generation
+        self._mailbox, self._generation = mailbox, generation
         self._objective = build_objective(place)
 
     def ready(self) -> int:
         """Process id, once the objective is built."""
         return os.getpid()
 
-    def run(self, number: int, spec: dict[str, Any]) -> dict[str, Any] | Failure:
+    def run(self, errand: Errand) -> dict[str, Any] | Failure:
         """Run a trial; its reports go through the mailbox."""
 
         def ask(epoch: int, metrics: Mapping[str, float]) -> str:
-            return ray.get(self._mailbox.report.remote(self._generation, number, epoch, dict(metrics)))
+            return ray.get(self._mailbox.report.remote(self._generation, errand.number, epoch, dict(metrics)))
 
-        return run_trial(self._objective, spec, ask, self._place.workdir(number))
+        return run_trial(self._objective, errand, ask)
 
 
 class RayEngine:
@@ -103,7 +103,7 @@ class RayEngine:
 
     def run(self, loop: Loop, place: Workplace) -> None:
         """Run trials until the loop starts no more; Ray is shut down however this ends."""
-        if not loop.may_start:
+        if not loop.has_work:
             return  # a study that is done answers without starting Ray
         loop.note("starting Ray on this machine" if self._address is None else f"joining the Ray cluster at {self._address}")
         handler = signal.getsignal(signal.SIGTERM)
@@ -157,7 +157,7 @@ class _Pool:
     """The workers of one run, and what each is doing."""
 
     def __init__(self, loop: Loop, place: Workplace, workers: int, cpus: int, gpus: float) -> None:
-        self._loop, self._place = loop, ray.put(place)
+        self._loop, self._place, self._shipped = loop, place, ray.put(place)
         self._generation = loop.owner.generation
         self._mailbox = Mailbox.remote()
         self._make = Worker.options(num_cpus=cpus, num_gpus=gpus).remote
@@ -175,7 +175,7 @@ class _Pool:
         letter = self._mailbox.exchange.remote({})
         while True:
             self._fill()
-            if not self._busy and not (self._starting and self._loop.may_start):
+            if not self._busy and not (self._starting and self._loop.has_work):
                 return
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
             self._loop.tick()
@@ -188,14 +188,14 @@ class _Pool:
                     self._take_ready(reference)
 
     def _start_worker(self) -> None:
-        worker = self._make(self._place, self._mailbox, self._generation)
+        worker = self._make(self._shipped, self._mailbox, self._generation)
         self._starting[worker.ready.remote()] = worker
         self._served[worker] = 0
 
     def _fill(self) -> None:
         while self._idle and (trial := self._loop.next()) is not None:
             worker = self._idle.pop()
-            self._busy[worker.run.remote(trial.number, trial.spec)] = (worker, trial.number)
+            self._busy[worker.run.remote(self._loop.errand(trial, self._place))] = (worker, trial.number)
 
     def _answer(self, messages: list[tuple[int, int, int, dict[str, float]]]) -> dict[int, str]:
         live = {number for _, number in self._busy.values()}
@@ -243,7 +243,7 @@ class _Pool:
     def _replace(self, worker: Any) -> None:
         self._served.pop(worker)
         ray.kill(worker)
-        if self._loop.may_start:
+        if self._busy or self._loop.has_work:
             self._start_worker()
 
     def _count_loss(self, error: Exception) -> None:

@@ -63,8 +63,11 @@ def test_conditions_name_declared_parameters_and_legal_values():
     for parameter in DECLARED.values():
         for name, values in parameter.when.items():
             other = DECLARED[name]
-            assert other.kind in ("bool", "choice") or values == (other.default,), parameter.name
-            assert set(values) <= set(other.choices or (True, False, other.default))
+            if other.kind == "int":
+                assert set(values) <= set(range(int(other.low), int(other.high) + 1)), parameter.name
+            else:
+                assert other.kind in ("bool", "choice") or values == (other.default,), parameter.name
+                assert set(values) <= set(other.choices or (True, False, other.default))
 
 
 def test_the_registry_and_the_estimate_import_nothing_heavy():

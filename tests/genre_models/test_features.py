@@ -160,6 +160,7 @@ def test_auto_clip_is_the_median_duration_at_most_29_7(tones: Path, tmp_path: Pa
 
 def test_only_settings_that_matter_name_a_cache() -> None:
     assert feature_key("image", SMALL) == feature_key("image", {**SMALL, "sr": 8000})
+    assert SMALL["segments"] == 1 and feature_key("audio", SMALL) == feature_key("audio", {**SMALL, "segments": 10})  # whole tracks are cached
     assert feature_key("image", SMALL) != feature_key("image", {**SMALL, "colour": "rgb"})
     assert feature_key("audio", SMALL) != feature_key("audio", {**SMALL, "sr": 8000})
     assert feature_key("audio", SMALL) != feature_key("image", SMALL)

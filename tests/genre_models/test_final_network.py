@@ -45,11 +45,11 @@ def test_batch_statistics_are_those_of_the_final_weights(data):
     assert norm.momentum == 0.9
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_network_is_retrained_saved_and_evaluated(precision, data, tmp_path):
+@pytest.mark.parametrize(("precision", "windows"), [("float32", {"segments": 3, "random_crop": True, "copies": 1}), ("bfloat16", {})])
+def test_a_network_is_retrained_saved_and_evaluated(precision, windows, data, tmp_path):
     import keras
 
-    spec = tiny_study.make_spec("cnn", FAMILIES["cnn"].defaults() | SMALL) | {"precision": precision}
+    spec = tiny_study.make_spec("cnn", FAMILIES["cnn"].defaults() | SMALL | windows) | {"precision": precision}
     winner = retrain.Winner("s", 0, spec, 3, (3e-3, 2e-3, 1e-3), (), 0.5)
     task, told = data.task({"metric": "val_accuracy", "direction": "maximize"}, {}), []
     retrain.retrain(winner, task, tmp_path / "model", lambda epoch, metrics: told.append(metrics))
@@ -64,5 +64,9 @@ def test_a_network_is_retrained_saved_and_evaluated(precision, data, tmp_path):
     assert {layer.compute_dtype for layer in model.layers if layer.weights} == {"float32"}
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), "plain Keras, so no augmentation of ours"
     x = np.stack(list(final.heldout_features(data.corpus.kind, data.features["cnn"], data.split.test)))
-    assert np.asarray(model.predict_on_batch(x)) == pytest.approx(found.p, abs=1e-6)
+    n, width = pipeline["segments"], pipeline["input_shape"][1]
+    assert (n, width) == ((3, 8) if windows else (1, 24))
+    p = np.mean([model.predict_on_batch(x[:, :, width * k : width * (k + 1)]) for k in range(n)], axis=0)
+    assert p == pytest.approx(found.p, abs=1e-6)
+    assert found.p.shape == (len(data.split.test), 3)
     assert model.input_shape == (None, *pipeline["input_shape"])

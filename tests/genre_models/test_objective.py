@@ -12,7 +12,7 @@ from genre_models import objective
 from genre_models.errors import ConfigurationRefused, GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.metrics import wilson_interval
-from genre_models.training_data import DevelopmentData
+from genre_models.training_data import DevelopmentData, MemoryStore
 
 FEATURES = {"image_size": [16, 24], "colour": "grey"}
 PARAMS = FAMILIES["cnn"].defaults() | {"depth": 2, "filters": 4, "batch_size": 8, "learning_rate": 1e-2}
@@ -65,7 +65,7 @@ def test_an_outcome_has_all_that_the_contract_names(task):
     assert json.loads(json.dumps(outcome)) == outcome
     assert set(outcome) >= {
         "value", "best_epoch", "epochs", "stopped_early", "interval", "parameters", "gflops", "fit_seconds", "n_validation", "history",
-        "seconds", "phases",
+        "seconds", "phases", "val_accuracy", "parts", "parts_wanted", "scores",
     }
     assert [epoch for epoch, _ in seen] == [1, 2]
     assert set(seen[0][1]) == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
@@ -76,7 +76,7 @@ def test_an_outcome_has_all_that_the_contract_names(task):
 
 
 def test_artifacts_hold_the_best_weights_the_curve_and_the_predictions(task, tmp_path):
-    outcome = objective.build(task).run(SPEC, go, workdir=str(tmp_path / "t"))
+    outcome = objective.build(task).run(SPEC | {"params": PARAMS | {"segments": 2}}, go, workdir=str(tmp_path / "t"))
     assert sorted(path.name for path in (tmp_path / "t").iterdir()) == ["curve.csv", "validation.csv", "weights.weights.h5"]
     with (tmp_path / "t" / "validation.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -94,14 +94,28 @@ def test_features_are_opened_and_read_once_for_all_trials(task):
     assert (FakeStore.opened, FakeStore.read) == (1, 1)
 
 
+def test_segments_are_cut_from_features_that_are_read_once(task):
+    worker, shapes = objective.Objective(task), []
+    for features, param in (({"segments": 3}, 0), ({"segments": 3}, 2), ({}, 5), ({}, 0)):
+        data = worker.data(SPEC | {"features": FEATURES | features, "params": PARAMS | {"segments": param}})
+        assert data.features(data.train_ids[:1]).shape == (1, 16, 24, 1)
+        assert data.windows(data.train_ids[:2], [0, 24 - data.input_shape[1]]).shape == (2, *data.input_shape)
+        shapes.append((data.segments, data.input_shape))
+    assert shapes == [(3, (16, 8, 1)), (2, (16, 12, 1)), (5, (16, 4, 1)), (1, (16, 24, 1))]
+    assert (FakeStore.opened, FakeStore.read) == (1, 1)
+
+
 def test_a_large_corpus_is_read_batch_by_batch(task, monkeypatch):
     monkeypatch.setattr("genre_models.training_data.HELD_BYTES", 100)
-    data = DevelopmentData(FakeStore("", "image", {}, task["tracks"]), ("a", "b"), task["tracks"])
-    held = DevelopmentData(FakeStore("", "image", {}, task["tracks"]), ("a", "b"), task["tracks"])
-    held._fits = True
-    ids = data.validation_ids
+    large = MemoryStore(FakeStore("", "image", {}, task["tracks"]), [track["id"] for track in task["tracks"]])
+    monkeypatch.undo()
+    small = MemoryStore(FakeStore("", "image", {}, task["tracks"]), [track["id"] for track in task["tracks"]])
+    data, held = (DevelopmentData(store, ("a", "b"), task["tracks"], segments=3) for store in (large, small))
+    ids, starts = (*data.validation_ids, data.validation_ids[0]), [0, 5, 16, 1, 2, 3, 4]
     np.testing.assert_array_equal(data.features(ids), held.features(ids))
-    assert data._held is None and held._held is not None
+    np.testing.assert_array_equal(data.windows(ids, starts), held.windows(ids, starts))
+    assert large._held is None and small._held is not None
+    ids = data.validation_ids
     assert data.targets(ids).tolist() == [0, 0, 0, 1, 1, 1] and set(data.train_ids).isdisjoint(ids)
 
 
@@ -129,9 +143,15 @@ def test_an_unknown_metric_is_refused_at_once(task):
 
 def test_screen_gives_the_cost_or_the_reason(task):
     cost = objective.screen(SPEC, task)
-    assert set(cost) == {"parameters", "gflops", "memory_mib"} and all(value > 0 for value in cost.values())
+    assert set(cost) == {"parameters", "gflops", "memory_mib", "epoch_gflops"} and all(value > 0 for value in cost.values())
     with pytest.raises(ConfigurationRefused, match="block 5 of 5"):
         objective.screen(SPEC | {"params": PARAMS | {"depth": 5}}, task)
+    half = objective.screen(SPEC | {"params": PARAMS | {"segments": 2, "head": "flatten"}}, task)
+    assert half["gflops"] < 0.6 * objective.screen(SPEC | {"params": PARAMS | {"head": "flatten"}}, task)["gflops"]  # of a window
+    with pytest.raises(ConfigurationRefused, match="block 2 of 2: .* 16x2 input, .* fewer segments: each of 12 .* 2 columns"):
+        objective.screen(SPEC | {"params": PARAMS | {"segments": 12}}, task)
+    with pytest.raises(ConfigurationRefused, match="25 windows can't be cut from 24 columns"):
+        objective.screen(SPEC | {"features": FEATURES | {"segments": 25}}, task)
     over = (({"memory_mib": 0.01}, "MiB to train, the limit is 0.01: a smaller batch"), ({"gflops": 1e-9}, "GFLOP for one item"))
     for limits, message in over:
         with pytest.raises(ConfigurationRefused, match=message):

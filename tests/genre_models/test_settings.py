@@ -20,6 +20,7 @@ def test_defaults_give_128_by_1280() -> None:
 def test_data_defaults_are_those_of_the_design() -> None:
     assert DataSettings().model_dump() == {
         "source": "demo",
+        "subset": None,
         "input": "auto",
         "test_fraction": 0.2,
         "split_seed": 0,
@@ -39,17 +40,41 @@ def test_data_defaults_are_those_of_the_design() -> None:
         ({"split_seed": True}, "valid integer"),
         ({"split_seed": 1.0}, "valid integer"),
         ({"input": "video"}, "'auto', 'audio' or 'image'"),
-        ({"validation": {"folds": 5}}, "folds"),
+        ({"validation": {"folds": 1}}, "greater than or equal to 2"),
+        ({"validation": {"folds": 21}}, "less than or equal to 20"),
+        ({"validation": {"folds": 5.0}}, "valid integer"),
+        ({"validation": {"folds": 5, "holdout": 0.2}}, "both holdout=0.2 and folds=5.*remove one"),
         ({"split": {"validation": "v.txt"}}, "train"),
         ({"split": {"train": "t.txt", "dev": "d.txt"}}, "dev"),
-        ({"source": "fma:x"}, "not one of: demo, a folder, gtzan:FOLDER"),
+        ({"source": "table:x"}, "not one of: demo, a folder, gtzan:FOLDER, fma:FOLDER, or a list of folders"),
+        ({"source": "fma:"}, "fma: needs a folder"),
+        ({"source": 3}, "must be one of: demo, a folder"),
+        ({"source": []}, "an empty list names no folder"),
+        ({"source": ["a", ["b"]]}, "must be flat"),
+        ({"source": ["a", ""]}, "is empty"),
+        ({"source": ["a", "b", "a"]}, "a is on the list twice"),
+        ({"source": ["a", "fma:b"]}, "can't be joined with others"),
+        ({"source": ["a", "demo"]}, "can't be joined with others"),
+        ({"split": "official"}, "official holds for fma:FOLDER only"),
+        ({"source": ["a", "b"], "split": "official"}, "official holds for fma:FOLDER only"),
+        ({"source": "fma:x", "split": "published"}, "'official'"),
+        ({"source": "music", "subset": "small"}, "holds for fma:FOLDER only"),
+        ({"source": "fma:x", "subset": "tiny"}, "'small', 'medium', 'large' or 'full'"),
         ({"source": "gtzan:"}, "needs a folder"),
-        ({"source": ""}, "at least 1 character"),
+        ({"source": ""}, "is empty"),
     ],
 )
 def test_data_settings_refuse(values: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DataSettings.model_validate(values)
+
+
+def test_a_validation_section_says_only_how_it_validates() -> None:
+    # Studies of before folds have {"holdout": 0.2} on record, and are to be found the same.
+    for given, kept in (({}, {"holdout": 0.2}), ({"holdout": 0.3}, {"holdout": 0.3}), ({"folds": 5}, {"folds": 5})):
+        settings = DataSettings.model_validate({"validation": given})
+        assert settings.model_dump(mode="json")["validation"] == settings.model_dump()["validation"] == kept
+        assert DataSettings.model_validate(settings.model_dump(mode="json")) == settings
 
 
 @pytest.mark.parametrize(
@@ -66,7 +91,9 @@ def test_data_settings_refuse(values: dict, message: str) -> None:
         ({"n_fft": 256, "hop_length": 128}, "lower n_mels or raise n_fft"),
         ({"colour": "red"}, "'grey' or 'rgb'"),
         ({"normalise": True}, "'unit' or 'item'"),
-        ({"segments": 2}, "segments"),
+        ({"segments": 0}, "greater than or equal to 1"),
+        ({"segments": 61}, "less than or equal to 60"),
+        ({"segments": 2.0}, "valid integer"),
     ],
 )
 def test_feature_settings_refuse(values: dict, message: str) -> None:

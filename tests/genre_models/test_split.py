@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from genre_models.corpus import open_corpus
 from genre_models.errors import CorpusError
+from genre_models.folds import deal_folds
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings
 from genre_models.split import deal, name_split
@@ -207,7 +208,7 @@ def test_copies_across_lists_are_noted_loudly(tmp_path: Path) -> None:
     lists = write_lists(tmp_path, train="rock/rock.00000\njazz/jazz.00000\n", validation="rock/rock.00001\njazz/jazz.00001\n")
     split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists), 0)
     assert any(
-        "WARNING: sets" in note and "lists: 1," in note and "rock/rock.00000 (train) and rock/rock.00001 (validation)" in note
+        "WARNING: sets" in note and "parts of the split: 1," in note and "rock/rock.00000 (train) and rock/rock.00001 (validation)" in note
         for note in split.notes
     )
 
@@ -248,6 +249,11 @@ def test_real_gtzan(real_data: Path, tmp_path: Path) -> None:
     assert all(abs(n - 0.2 * sizes[label]) <= 1 for label, n in Counter(row.label for row in split.test).items())
     assert "byte-identical files: 10 (20 tracks)" in split.notes[0]
     assert "metal/metal.00058 = rock/rock.00016" in split.notes[1]
+
+    by_folds = deal(scan, DataSettings(validation={"folds": 5}), 0)
+    assert (by_folds.test, by_folds.split_id) == (split.test, split.split_id)
+    fold_of = deal_folds(by_folds.groups, 5, 0)
+    assert Counter(fold_of.values()) == {fold: pytest.approx(len(fold_of) / 5, abs=1) for fold in range(5)}
 
     lists = {"train": str(real_data / "gtzan" / "train_filtered.txt"), "validation": str(real_data / "gtzan" / "valid_filtered.txt")}
     filtered = deal(scan, DataSettings(split=lists), 0)

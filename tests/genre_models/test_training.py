@@ -112,7 +112,7 @@ def test_replay_needs_a_rate_for_each_epoch_and_a_plateau_needs_validation():
 @settings(deadline=None)  # the first example may import TensorFlow, on a busy machine
 @given(st.integers(1, 300), st.integers(1, 64), st.integers(0, 2**63), st.integers(1, 50))
 def test_batches_cover_every_item_and_are_equally_large(n, batch_size, seed, epoch):
-    from genre_models.training import epoch_batches
+    from genre_models.batches import epoch_batches
 
     batches = epoch_batches(n, batch_size, seed, epoch)
     steps, rows = batches.shape
@@ -122,7 +122,7 @@ def test_batches_cover_every_item_and_are_equally_large(n, batch_size, seed, epo
 
 
 def test_order_differs_between_epochs_and_seeds():
-    from genre_models.training import epoch_batches
+    from genre_models.batches import epoch_batches
 
     orders = [epoch_batches(50, 50, seed, epoch).tolist() for seed in (0, 1) for epoch in (1, 2)]
     assert all(a != b for i, a in enumerate(orders) for b in orders[:i])

@@ -65,6 +65,32 @@ def test_the_verdict_is_told_and_written(studies, capsys):
     assert len(predictions.splitlines()) == 7
 
 
+def test_a_winner_of_folds_is_retrained_for_their_mean_best_epoch(studies, made, capsys):
+    """The mean lies beyond the first fold's last epoch here, so that fold's last learning rate goes on."""
+    spec, facts = tiny_study.make_spec() | {"folds": 4}, {"best_epoch": 5, "val_accuracy": 0.65, "parts": 4, "parts_wanted": 4}
+    tiny_study.make_study(studies, "folds", made / "corpus", values=(0.6,), spec=spec, facts=facts, validation={"folds": 4})
+    assert command(studies, "--study", "folds") == 0
+    told = capsys.readouterr().out
+    assert "validation accuracy 0.650 (mean over 4 folds; best after 5 epochs, in the mean)" in told
+    assert "epoch 5/5" in told
+    assert "validation said 0.650 (mean over 4 folds): " in told
+    folder = studies / "folds" / "final"
+    metrics, pipeline = json.loads((folder / "metrics.json").read_text()), fake_family.pipeline_of(folder / "model")
+    assert (metrics["validation_accuracy"], metrics["validated_by"], metrics["epochs"]) == (0.65, "4 folds", 5)
+    assert pipeline["learning_rates"] == pytest.approx([1e-3, 5e-4, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3])
+    assert "the trial scored 0.650 (mean over 4 folds): " in (folder / "card.md").read_text()
+    assert pipeline["n_tracks"] == 24, "folds or not, the held-out tracks are those of the split's seed"
+
+
+def test_a_corpus_of_several_folders_is_opened_as_in_the_search(studies, made, tmp_path, capsys):
+    tiny_study.make_study(studies, "list", [made / "corpus", tiny_study.make_corpus(tmp_path / "more", per_class=5, seed=1)])
+    assert command(studies, "--study", "list") == 0
+    told = capsys.readouterr().out
+    assert f"study list: {made / 'corpus'}, {tmp_path / 'more'}\n" in told
+    predictions = (studies / "list" / "final" / "predictions.csv").read_text()
+    assert len(predictions.splitlines()) == 10 and "@" in predictions
+
+
 def test_a_second_call_shows_the_same_and_evaluates_nothing(studies, capsys, monkeypatch):
     assert command(studies) == 0
     first, seal = capsys.readouterr().out, seal_of(studies).path.read_bytes()
@@ -130,7 +156,12 @@ def test_shared_held_out_tracks_are_reported(studies, made, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["--study", "none"], "no study 'none'"), (["--again", " "], "--again needs a reason"), (["--data", "/nowhere"], "/nowhere: no such folder")],
+    [
+        (["--study", "none"], "no study 'none'"),
+        (["--again", " "], "--again needs a reason"),
+        (["--data", "/nowhere"], "/nowhere: no such folder"),
+        (["--data", "table:x"], "--data table:x: the study's settings don't go with it: data.source: 'table:x' is not one of: demo, a folder"),
+    ],
 )
 def test_bad_input_is_one_line_and_exit_2(studies, capsys, arguments, says):
     assert command(studies, *arguments) == 2
@@ -169,7 +200,7 @@ def test_nothing_held_out_is_nothing_to_evaluate(studies, capsys):
 
 
 def test_a_search_that_runs_keeps_the_study(studies, capsys):
-    from search.study import hold_lease
+    from search.lease import hold_lease
 
     with hold_lease(studies, "one"):
         assert command(studies) == 2

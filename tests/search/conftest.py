@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from search.study import StudyView, read_study
+from search.study_view import StudyView, read_study
 from tests.search.scripted_driver import space_text
 
 ROOT = Path(__file__).parents[2]

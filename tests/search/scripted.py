@@ -15,37 +15,65 @@ from typing import Any
 class Scripted:
     """Value after epoch e: ``quality * (1 - exp(-e / 3))``; `task` can make it misbehave.
 
+    A snapshot is a file with the epoch in it; a resumed trial goes on after that epoch. Folds repeat the curve, each a little lower.
+
     task keys: ``epoch_seconds``; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
-    ``log``: a file to which every epoch is appended as ``pid seed epoch``.
+    ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
         self._task = task
 
     def run(self, spec: dict[str, Any], report: Any, *, workdir: str | None = None, resume: str | None = None) -> dict[str, Any]:
-        params, history, value, epoch = spec["params"], [], 0.0, 0
-        best, best_epoch, stopped_early = -math.inf, 0, False
+        params, history, epoch = spec["params"], [], 0
+        best, best_epoch, stopped_early, answer = -math.inf, 0, False, "continue"
         started = time.monotonic()
+        first = 1 if resume is None else self._read(resume) + 1
         for epoch in range(1, spec["epochs"] + 1):
-            time.sleep(self._task.get("epoch_seconds", 0.0))
-            self._log(spec, epoch)
             value = self._value(params, epoch)
             history.append({"epoch": epoch, "val_accuracy": value})
             if value > best:
                 best, best_epoch = value, epoch
-            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder: None)
-            if answer == "stop":
+            if epoch < first:
+                continue
+            time.sleep(self._task.get("epoch_seconds", 0.0))
+            self._log(spec, epoch)
+            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder, epoch=epoch: self._write(folder, epoch))
+            if answer != "continue":
                 break
             if params.get("patience") and epoch - best_epoch >= params["patience"]:
                 stopped_early = True
                 break
+        scores, wanted = [best], spec.get("folds", 1) * spec.get("repeats", 1)
+        while answer == "continue" and len(scores) < wanted:
+            part = len(scores) + 1
+            answer = report(1, {}, lambda folder: None)  # a beat
+            if answer == "continue":
+                time.sleep(self._task.get("epoch_seconds", 0.0))
+                scores.append(best - 0.001 * part)
+                answer = report(spec["epochs"] + part - 1, {"val_accuracy": sum(scores) / part}, lambda folder: None)
         if workdir:
             Path(workdir).mkdir(parents=True, exist_ok=True)
             (Path(workdir) / "curve.csv").write_text("epoch\n")
+        value = sum(scores) / len(scores)
         return {
-            "value": best, "best_epoch": best_epoch, "epochs": epoch, "stopped_early": stopped_early, "history": history,
-            "interval": [best - 0.1, best + 0.1], "parameters": 10, "seconds": time.monotonic() - started, "n_validation": 100,
+            "value": value, "best_epoch": best_epoch, "epochs": epoch, "stopped_early": stopped_early, "history": history,
+            "interval": [value - 0.1, value + 0.1], "parameters": 10, "seconds": time.monotonic() - started, "n_validation": 100,
+            "parts": len(scores), "parts_wanted": wanted, "scores": scores,
         }  # fmt: skip
+
+    def _write(self, folder: str, epoch: int) -> None:
+        if self._task.get("full_disk"):
+            raise OSError(28, "No space left on device")
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "epoch").write_text(str(epoch))
+
+    def _read(self, folder: str) -> int:
+        try:
+            return int((Path(folder) / "epoch").read_text())
+        except (OSError, ValueError) as error:
+            error.reason_code = "snapshot"
+            raise
 
     def _value(self, params: dict[str, Any], epoch: int) -> float:
         kind = self._task.get("misbehave")

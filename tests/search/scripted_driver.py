@@ -27,13 +27,17 @@ PATIENCE = Declared("patience", "int", 0, "Of the early stop; 0 for none", low=0
 FAMILIES = {name: Family(name, "Scripted", (QUALITY, WIDTH, PATIENCE)) for name in ("fast", "slow")}
 
 SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, trials: {trials}, minutes: {minutes}}}\nengine: {engine}\nworkers: {workers}\n"
-SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n  slow: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
+SPACE += "repeats: {repeats}\nconfirm: {confirm}\nresources: {{checkpoints_gib: {checkpoints_gib}}}\n"
+SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n"
+FAMILY = "  {name}: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
 
 
 def space_text(**changes: Any) -> str:
     """A space file for the scripted objective."""
     values = {"study": "s", "epochs": 9, "trials": 12, "minutes": "null", "engine": "ray", "workers": 2, "scheduler": "asha", "sampler": "random"}
-    return SPACE.format(**values | changes)
+    values |= {"repeats": 1, "confirm": "null", "checkpoints_gib": 1, "families": "slow"}
+    values |= changes
+    return SPACE.format(**values) + "".join(FAMILY.format(name=name) for name in values["families"].split())
 
 
 def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: Console | None = None) -> Finished:

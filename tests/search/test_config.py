@@ -50,7 +50,8 @@ def test_the_least_file_takes_every_default(tmp_path: Path) -> None:
     assert (config.study, config.scheduler, config.sampler, config.engine, config.seed) == ("space", "asha", "tpe", "ray", 0)
     assert config.budget.model_dump() == {"min_epochs": 1, "max_epochs": 27, "reduction_factor": 3, "trials": 60, "minutes": None}
     assert config.objective.model_dump() == {"metric": "val_accuracy", "direction": "maximize"}
-    assert config.resources.model_dump() == {"cpus": 1, "gpus": 0, "memory_gib": None, "gflops": None}
+    assert config.resources.model_dump() == {"cpus": 1, "gpus": 0, "memory_gib": None, "checkpoints_gib": 10, "gflops": None}
+    assert (config.repeats, config.confirm, "repeats" in config.fingerprint_parts()) == (1, None, False)
     assert (config.workers, config.precision, config.families["net"].min_trials) == (None, "auto", 5)
     assert config.families["net"].resolve({}) == {d.name: d.default for d in FAMILIES["net"].parameters}
     assert config.source_text == "families: {net: {}}"
@@ -170,7 +171,11 @@ def test_what_yaml_writes_is_read_back(
         ("budget: {trials: '5'}", 'budget.trials: found "5"; must be a whole number; this is text: write 5 without quotes'),
         ("budget: {trials: 1_0}", "write 10 without quotes, underscores"),
         ("budget: 5", "budget: found 5; must be a mapping of keys; known: min_epochs, max_epochs"),
-        ("scheduler: hyperband", 'scheduler: found "hyperband"; known: asha, none'),
+        ("scheduler: hyperbnd", 'scheduler: found "hyperbnd"; did you mean hyperband?'),
+        ("repeats: 0", "repeats: found 0; must be greater than or equal to 1"),
+        ("confirm: {top: 1}", "confirm.top: found 1; must be greater than or equal to 2"),
+        ("confirm: {top: 3, fold: 5}", "confirm.fold: unknown key; did you mean folds?"),
+        ("confirm: 3", "confirm: found 3; must be a mapping"),
         ("sampler: tpee", 'sampler: found "tpee"; did you mean tpe?'),
         ("engine: Ray", 'engine: found "Ray"; did you mean ray?'),
         ("workers: 0", "workers: found 0; must be greater than or equal to 1"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from search.study import list_studies, read_study
+from search.study_view import list_studies, read_study
 from search.trial import End
 from tests.search.conftest import Studies, until
 

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from search.config import load_space
-from search.estimate import TypicalCost, plan_text, typical_cost
+from search.estimate import TypicalCost, typical_cost
 from search.leaderboard import print_leaderboard, ranked, varied_parameters, write_leaderboard
+from search.plan import plan_text
 from search.progress import PlainMonitor, Standing, duration, live_view
 from search.trial import Trial
 from tests.search.scripted_driver import FAMILIES, space_text
@@ -21,7 +22,7 @@ def trial(number: int, end: str | None, reports: list[float], value: float | Non
     states = {"full": "COMPLETE", "early-stop": "COMPLETE", "pruned": "PRUNED", "refused": "PRUNED", "nan": "FAIL", "orphan": "FAIL", None: "RUNNING"}
     outcome = {"interval": [value - 0.05, value + 0.05], "epochs": len(reports), "seconds": 61.0, "parameters": 12345} if value is not None else {}
     named = {"family": "cnn"} | {f"cnn/{name}": v for name, v in params.items()}
-    return Trial(number, states[end], {"family": "cnn"}, named, dict(enumerate(reports, 1)), end, "why" if end == "nan" else None, value, outcome)
+    return Trial(number, states[end], {"family": "cnn", "epochs": 3}, named, dict(enumerate(reports, 1)), end, "why" if end == "nan" else None, value, outcome)
 
 
 TRIALS = [
@@ -105,11 +106,25 @@ def test_the_plan_counts_epochs_and_names_refusals(tmp_path: Path) -> None:
             error = ValueError("too wide")
             error.reason_code = "refused"
             raise error
-        return {"gflops": 0.1 * spec["params"]["width"], "parameters": 10}
+        return {"gflops": 0.1 * spec["params"]["width"], "parameters": 10, "epoch_gflops": 30.0 * spec["params"]["width"]}
 
     cost = typical_cost(config, {"slow": {}}, screen)
     assert 0.05 < cost.refused < 0.4 and cost.gflops[0] == pytest.approx(0.3) and cost.gflops[-1] == pytest.approx(0.6)
-    text = plan_text(config, cost, 100, 20)
+    text = plan_text(config, 1, cost)
     assert "rungs at epochs 1, 3, 9" in text and "about 81 epochs" in text and "729 if every trial" in text
     assert "too wide" in text and "on 2 workers" in text
-    assert "would be refused" in plan_text(config, TypicalCost([], [], 1.0, "too wide"))
+    assert "would be refused" in plan_text(config, 1, TypicalCost([], [], 1.0, "too wide"))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "told", "epochs"),
+    [
+        ("hyperband", "27 at 1 → 9 at 3 → 3 at 9 → 1 at 27; 12 at 3 → 4 at 9 → 1 at 27; 6 at 9 → 2 at 27; 4 at 27", 27 + 18 + 18 + 18),
+        ("asha_promotion", "pauses at 1, 3, 9", 81),
+        ("none", "every trial runs to the end", 27 * 27),
+    ],
+)
+def test_the_plan_of_each_scheduler(tmp_path: Path, scheduler: str, told: str, epochs: int) -> None:
+    (tmp_path / "s.yaml").write_text(space_text(epochs=27, trials=27, scheduler=scheduler, confirm="{top: 3, folds: 5}"))
+    text = plan_text(load_space(tmp_path / "s.yaml", FAMILIES, {}))
+    assert told in text and f"about {epochs} epochs" in text and f"{3 * 5 * 27} epochs" in text

@@ -1,0 +1,221 @@
+"""The parts of one trial: a network trained for each fold, and again for each repeat.
+
+Owns: their order, what is reported of them (docs/design.md, section 4), and what they add up to. A trial of one part, validated by
+hold-out, is the case k = 1. Knows neither Keras nor any one family.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_models.artifacts import WEIGHTS, copy_weights, write_tables, write_weights
+from genre_models.metrics import wilson_interval
+from genre_models.part_snapshots import TrialState, read_trial, write_trial
+
+Snapshot = Callable[[str], None]
+Report = Callable[[int, dict[str, float], Snapshot], str]
+PHASES = ("build", "train", "validate", "report")
+DECIDES = ("family", "params", "features", "epochs", "seed", "precision")  # keys of a specification that change what is trained
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part gave.
+
+    Attributes
+    ----------
+    value : float
+        The objective's metric at its best epoch.
+    val_accuracy : float
+        At that epoch.
+    best_epoch, epochs : int
+    stopped_early : bool
+        By the family's own early stopping.
+    n_validation : int
+        Tracks it was validated on.
+    """
+
+    value: float
+    val_accuracy: float
+    best_epoch: int
+    epochs: int
+    stopped_early: bool
+    n_validation: int
+
+    @property
+    def hits(self) -> int:
+        """Validation tracks it told right."""
+        return round(self.val_accuracy * self.n_validation)
+
+
+def part_seed(seed: int, number: int, folds: int) -> int:
+    """Seed of a part: the trial's own in the first repeat, later a stable hash of it and the part's number, 0 <= seed < 2**31."""
+    if number <= folds:
+        return seed
+    digest = hashlib.blake2b(f"{seed}/part {number}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def describe_parts(spec: Mapping[str, Any]) -> str | None:
+    """What a trial's score is the mean of: ``"5 folds"``, ``"5 folds, each trained 3 times"``, ``"3 trainings"``; None for one training."""
+    folds, repeats = spec.get("folds", 1), spec.get("repeats", 1)
+    if folds > 1:
+        return f"{folds} folds" + (f", each trained {repeats} times" if repeats > 1 else "")
+    return f"{repeats} trainings" if repeats > 1 else None
+
+
+class Parts:
+    """One trial under way.
+
+    Parameters
+    ----------
+    spec : mapping
+    fit : callable
+        ``fit(data, seed=, report=, resume=) -> Fitted``.
+    data_of : callable
+        ``data_of(fold)``: the development tracks with that fold (from 0) for validation; with None the hold-out.
+    metric : str
+    report : callable
+        ``report(epoch, metrics, snapshot) -> "continue" | "stop" | "pause"``.
+    tracks : str
+        Names the tracks and how they are dealt: a snapshot of others is refused.
+    workdir : Path or None
+        Where weights, curve and validation predictions are left.
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, Any],
+        fit: Callable[..., Any],
+        data_of: Callable[[int | None], Any],
+        metric: str,
+        report: Report,
+        tracks: str,
+        workdir: Path | None = None,
+    ) -> None:
+        self._spec, self._fit, self._data_of, self._metric, self._report, self._workdir = spec, fit, data_of, metric, report, workdir
+        self._tracks = tracks
+        self.folds, self.repeats = spec.get("folds", 1), spec.get("repeats", 1)
+        self.wanted = self.folds * self.repeats
+        self.done: list[Part] = []
+        self._history: list[dict[str, float]] = []
+        self._parameters = 0
+        self._predictions: list[np.ndarray] = []  # of the parts of the first repeat, each on its own validation tracks
+        self._weights: Path | None = None
+        self._under_way: tuple[int, Snapshot] | None = None
+        self._answer = "continue"
+        self.phases = dict.fromkeys(PHASES, 0.0)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        kept = {key: self._spec[key] for key in DECIDES}
+        return {**kept, "folds": self.folds, "repeats": self.repeats, "metric": self._metric, "tracks": self._tracks}
+
+    def run(self, resume: str | None = None) -> None:
+        """Train part after part, those that a snapshot holds excepted, until all are done or an answer ends the trial."""
+        family_snapshot = self._restore(Path(resume)) if resume is not None else None
+        while len(self.done) < self.wanted and self._answer == "continue":
+            if not self._run_part(len(self.done) + 1, family_snapshot):
+                break
+            family_snapshot = None
+
+    def _run_part(self, number: int, resume: str | None) -> bool:
+        """Train one part and take down what it gave; False where it was cut short and gives nothing. Its network is gone afterwards."""
+        data = self._data_of((number - 1) % self.folds if self.folds > 1 else None)
+
+        def on_epoch(epoch: int, metrics: dict[str, float], snapshot: Snapshot) -> str:
+            self._under_way = number, snapshot
+            self._answer = self._report(epoch, metrics if number == 1 else {}, self.snapshot)
+            return self._answer
+
+        try:
+            fitted = self._fit(data, seed=part_seed(self._spec["seed"], number, self.folds), report=on_epoch, resume=resume)
+        finally:
+            self._under_way = None  # it holds the network
+        for phase, seconds in fitted.phases.items():
+            self.phases[phase] = self.phases.get(phase, 0.0) + seconds
+        is_whole = fitted.epochs >= self._spec["epochs"] or fitted.stopped_early
+        if number > 1 and not is_whole:
+            return False
+        best, n = fitted.history[fitted.best_epoch - 1], len(data.validation_ids)
+        part = Part(best[self._metric], best["val_accuracy"], fitted.best_epoch, fitted.epochs, fitted.stopped_early, n)
+        if number <= self.folds and (self._workdir is not None or self.wanted > 1):
+            self._predictions.append(np.asarray(fitted.predict(data.validation_ids)))
+        if number == 1:
+            self._history, self._parameters = fitted.history, fitted.parameters
+            if self._workdir is not None:
+                self._weights = write_weights(self._workdir, fitted)
+        self.done.append(part)
+        if is_whole and self._answer == "continue" and self.wanted > 1:
+            self._tell(number, best)
+        return is_whole
+
+    def _tell(self, number: int, best: Mapping[str, float]) -> None:
+        """Report a part that is done; the first was reported epoch by epoch, and lacks the full budget's step only if it stopped early."""
+        epochs = self._spec["epochs"]
+        if number > 1:
+            self._answer = self._report(epochs + number - 1, {self._metric: self.value}, self.snapshot)
+        elif self.done[0].epochs < epochs:
+            self._answer = self._report(epochs, {name: value for name, value in best.items() if name != "epoch"}, self.snapshot)
+
+    @property
+    def value(self) -> float:
+        """Mean of the parts done."""
+        return sum(part.value for part in self.done) / len(self.done)
+
+    def snapshot(self, folder: str) -> None:
+        """Write what the finished parts gave, and the state of the one under way."""
+        number, write = self._under_way or (None, None)
+        state = TrialState(
+            number, [asdict(part) for part in self.done], self._history, self._parameters, self._predictions, self._weights
+        )
+        write_trial(folder, self._identity, state, write)
+
+    def _restore(self, folder: Path) -> str | None:
+        """Take over a snapshot; the folder of the family's own, if a part was under way."""
+        state = read_trial(folder, self._identity)
+        self.done = [Part(**part) for part in state.parts]
+        self._history, self._parameters = state.history, state.parameters
+        self._predictions, self._weights = state.predictions, state.weights
+        if self._weights is not None and self._workdir is not None:
+            self._weights = copy_weights(self._weights, self._workdir / WEIGHTS)
+        return None if state.under_way is None else str(state.family_folder(folder))
+
+    def outcome(self) -> dict[str, Any]:
+        """What the parts add up to (docs/design.md, section 4), without what the objective knows: ``gflops`` and ``seconds``."""
+        first, pooled = self.done[0], self.done[: self.folds]
+        n = sum(part.n_validation for part in pooled)
+        return {
+            "value": self.value,
+            "val_accuracy": sum(part.val_accuracy for part in self.done) / len(self.done),
+            "best_epoch": math.floor(sum(part.best_epoch for part in self.done) / len(self.done) + 0.5),
+            "epochs": first.epochs,
+            "stopped_early": first.stopped_early,
+            "interval": list(wilson_interval(sum(part.hits for part in pooled), n)),
+            "parameters": self._parameters,
+            "fit_seconds": self.phases["train"] + self.phases["validate"],
+            "n_validation": n,
+            "parts": len(self.done),
+            "parts_wanted": self.wanted,
+            "scores": [part.value for part in self.done],
+            "history": self._history,
+            "phases": self.phases,
+        }
+
+    def write_artifacts(self) -> None:
+        """Leave the first part's curve and the out-of-fold predictions beside its weights, which are there since it ended."""
+        if self._workdir is None:
+            return
+        rows = []
+        for fold, p in enumerate(self._predictions):
+            data = self._data_of(fold if self.folds > 1 else None)
+            rows += zip(data.validation_ids, data.targets(data.validation_ids), p, strict=True)
+        write_tables(self._workdir, self._history, data.labels, sorted(rows, key=lambda row: row[0]))

@@ -1,0 +1,42 @@
+"""Scoring the best few again, on other folds, before one of them is named the winner. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from search.trial import End, Trial
+
+
+def finalists(trials: Iterable[Trial], top: int, maximize: bool) -> list[Trial]:
+    """The `top` best trials with the full budget; ties go to the earlier one."""
+    sign = 1 if maximize else -1
+    full = [t for t in trials if t.is_full and t.value is not None]
+    return sorted(full, key=lambda t: (-sign * t.value, t.number))[:top]
+
+
+def confirmations(trials: Iterable[Trial]) -> dict[int, Trial]:
+    """Finished confirmations by the number of the trial they confirm; of several, those with as many folds as the newest."""
+    done = [t for t in trials if t.confirms is not None and t.state == "COMPLETE"]
+    folds = done[-1].spec["folds"] if done else 0
+    return {t.confirms: t for t in done if t.spec["folds"] == folds}
+
+
+def next_to_confirm(trials: Iterable[Trial], top: int, folds: int, maximize: bool) -> Trial | None:
+    """A finalist that nobody has begun to confirm on so many folds, or None.
+
+    A confirmation that failed by its configuration counts as begun: it would fail again.
+    """
+    trials = list(trials)
+    begun = {
+        t.confirms
+        for t in trials
+        if t.confirms is not None and t.spec["folds"] == folds and (t.end is None or not End(t.end).is_requeued)
+    }
+    return next((t for t in finalists(trials, top, maximize) if t.number not in begun), None)
+
+
+def confirming_spec(trial: Trial, folds: int) -> dict[str, Any]:
+    """The specification that scores a trial's configuration again."""
+    kept = {key: value for key, value in trial.spec.items() if key != "first"}
+    return {**kept, "folds": folds, "repeats": 1, "retry_of": None, "confirms": trial.number}

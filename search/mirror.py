@@ -1,0 +1,129 @@
+"""What a sampler may know: the study in memory, as Optuna's samplers read it.
+
+It is made anew for every proposal, as a function of the trials alone: nothing depends on the order in which they ended, on retries in
+between, or on when the driver was started. A trial that changes (a paused one that goes on) is simply another one the next time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from search.levelling import levelled
+from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
+from search.trial import End, Trial
+
+#: How trials that had the full budget and trials that had not are made comparable:
+#: "optuna": any that had it is better than any that had not, of these the later stopped (Optuna's own ranking);
+#: "levelled": by value, estimated for the full budget (search/levelling.py);
+#: "values": likewise, and a refused configuration has the worst value there is, for samplers that learn from values only.
+Ranking = Literal["optuna", "levelled", "values"]
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_NOW = datetime(2000, 1, 1)  # no sampler asks when, but Optuna wants it filled in
+
+
+def distribution_of(parameter: Parameter) -> BaseDistribution:
+    """Optuna's distribution for a searched parameter."""
+    domain = parameter.domain
+    if isinstance(domain, IntDomain):
+        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, FloatDomain):
+        return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+    if isinstance(domain, ChoiceDomain):
+        return CategoricalDistribution(domain.values)
+    raise TypeError(f"parameter {parameter.name} has no distribution: {domain!r}")
+
+
+class Mirror:
+    """The trials that a sampler may learn from, and those under way.
+
+    Parameters
+    ----------
+    families : mapping of name to FamilySpace
+    maximize : bool
+    ranking : {"optuna", "levelled", "values"}
+
+    Attributes
+    ----------
+    distributions : dict
+        Optuna's name of each searched parameter, ``family`` and ``FAMILY/PARAMETER``, to its distribution.
+    """
+
+    def __init__(self, families: Mapping[str, FamilySpace], maximize: bool, ranking: Ranking = "optuna") -> None:
+        self._maximize, self._ranking = maximize, ranking
+        self.distributions: dict[str, BaseDistribution] = {"family": CategoricalDistribution(tuple(families))}
+        for family, space in families.items():
+            self.distributions |= {f"{family}/{p.name}": distribution_of(p) for p in space.searched}
+        self._trials: dict[int, Trial] = {}
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._trials
+
+    def take_in(self, trial: Trial) -> None:
+        """Know a trial as it is now; what was known of it before is replaced. What becomes of it later changes nothing here."""
+        self._trials[trial.number] = replace(trial, reports=dict(trial.reports))
+
+    def forget(self, number: int) -> None:
+        """Know nothing of a trial any more: it says nothing about its configuration."""
+        self._trials.pop(number, None)
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._trials.clear()
+
+    def valued(self) -> list[tuple[Trial, float | None]]:
+        """Trials by number, with their values as for the full budget.
+
+        None stands for those under way, and for refused ones while no trial has a value.
+        """
+        values = self._values()
+        return [(trial, values.get(number)) for number, trial in sorted(self._trials.items())]
+
+    def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+        """An Optuna study that holds the trials in the order of their numbers."""
+        study = optuna.create_study(direction="maximize" if self._maximize else "minimize", sampler=sampler)
+        values = {} if self._ranking == "optuna" else self._values()
+        for number, trial in sorted(self._trials.items()):
+            study.add_trial(self._told(trial, values.get(number)))
+        return study
+
+    def _values(self) -> dict[int, float]:
+        known = [t for t in self._trials.values() if t.state != "RUNNING"]
+        values = levelled(known, self._maximize)
+        if self._ranking == "values" and values:
+            worst = (min if self._maximize else max)(values.values())
+            values |= {t.number: worst for t in known if t.end == End.REFUSED}
+        return values
+
+    def _told(self, trial: Trial, value: float | None) -> _Told:
+        """A trial as Optuna's samplers read it: of a stopped one they look at the last report only."""
+        reports: dict[int, float] = {}
+        if trial.state == "RUNNING":
+            state = TrialState.RUNNING
+        elif value is not None:
+            state = TrialState.COMPLETE
+        elif trial.state == "COMPLETE":
+            state, value = TrialState.COMPLETE, trial.value
+        else:
+            state = TrialState.PRUNED
+            if trial.reports and trial.end != End.REFUSED:
+                reports = {(last := max(trial.reports)): trial.reports[last]}
+        distributions = {name: self.distributions[name] for name in trial.params}
+        end = None if state is TrialState.RUNNING else _NOW
+        return _Told(trial.number, state, value, _NOW, end, trial.params, distributions, {}, {}, reports, trial.number)
+
+
+class _Told(FrozenTrial):
+    """A trial that nobody changes: Optuna's copies of it share their parts. That is nine tenths of what making the study costs."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Told:
+        return copy.copy(self)

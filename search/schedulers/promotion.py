@@ -1,0 +1,119 @@
+"""ASHA as published: at a rung every trial waits, and a free worker takes the best that may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from search.schedulers import Resume, Start
+from search.trial import Decision, Trial
+
+
+class AshaPromotion:
+    """Asynchronous successive halving by promotion, stratified by family.
+
+    Whenever a worker is free, the highest rung is looked for that has, among the best ``1/reduction_factor`` of its values (its family's,
+    rounded down), a trial that has not been promoted; that trial goes on from its checkpoint to the next rung. Where there is none, a new
+    trial begins. A trial that would be chosen at the very moment it reaches its rung goes on at once, without a checkpoint.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        Rungs in epochs, ascending, without the full budget (:func:`search.schedule.rungs`).
+    reduction_factor : int >= 2
+    maximize : bool
+
+    Source
+    ------
+    Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", MLSys, Algorithm 2 (get_job). arXiv:1810.05934
+    """
+
+    def __init__(self, levels: tuple[int, ...], reduction_factor: int, maximize: bool) -> None:
+        self._levels = levels
+        self._reduction_factor = reduction_factor
+        self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
+        self._values: dict[tuple[str, int], dict[int, float]] = {}
+        self._promoted: set[tuple[int, int]] = set()  # (level, root)
+        self._parked: dict[int, Trial] = {}  # by root, in the order of their parking
+
+    def next(self, may_start: bool) -> Start | Resume | None:
+        """The paused trial to promote, if any; else a new one."""
+        for level in reversed(self._levels):
+            best = {family: self._best(family, level) for family, at in self._values if at == level}
+            for root, trial in self._parked.items():
+                if trial.paused == level and root in best[trial.family] and (level, root) not in self._promoted:
+                    return Resume(root)
+        return Start() if may_start else None
+
+    def begun(self, trial: Trial) -> None:
+        """Nothing to keep: it has no value yet."""
+
+    def resumed(self, trial: Trial) -> None:
+        """It is promoted: by the rule, or because the search ends with it."""
+        self._parked.pop(trial.root, None)
+        self._promoted.update((level, trial.root) for level in self._levels if level <= max(trial.reports, default=0))
+
+    def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
+        """At a rung: wait, unless it would be chosen at once."""
+        if epoch not in self._levels:
+            return Decision.CONTINUE
+        self._values.setdefault((trial.family, epoch), {})[trial.root] = self._sign * best
+        if (epoch, trial.root) in self._promoted:
+            return Decision.CONTINUE  # it has been here before, and does again what a lost checkpoint held
+        chosen = self.next(may_start=False)
+        higher = isinstance(chosen, Resume) and self._parked[chosen.root].paused >= epoch
+        if higher or trial.root not in self._best(trial.family, epoch):
+            return Decision.PAUSE
+        self._promoted.add((epoch, trial.root))
+        return Decision.CONTINUE
+
+    def parked(self, trial: Trial) -> None:
+        """It waits, and may be promoted."""
+        self._parked[trial.root] = trial
+
+    def ended(self, trial: Trial, requeued: bool) -> None:
+        """One that stopped early by itself stands at the rungs above; one that failed stands nowhere."""
+        self._parked.pop(trial.root, None)
+        if trial.state == "FAIL":
+            if not requeued:
+                self._forget(trial.root)
+        elif trial.end == "early-stop":
+            for level in self._levels:
+                if level > max(trial.reports):
+                    self._note(trial, level)
+                    self._promoted.add((level, trial.root))
+
+    def exhausted(self, family: str) -> None:
+        """Never told: it asks for no family."""
+
+    def losers(self) -> Sequence[int]:
+        """None while the search goes on: a later trial may lift any."""
+        return ()
+
+    def rebuild(self, trials: Iterable[Trial]) -> None:
+        """Values from the reports; promoted is what has trained beyond a rung or ended there for good."""
+        for trial in trials:
+            if trial.state == "FAIL" or not trial.reports:
+                continue
+            reached = max(trial.reports)
+            for level in self._levels:
+                if level in trial.reports:
+                    self._note(trial, level)
+                    if level < reached or trial.state == "COMPLETE" or trial.end is not None:
+                        self._promoted.add((level, trial.root))
+            if trial.paused is not None:
+                self.parked(trial)
+            elif trial.end is not None:
+                self.ended(trial, requeued=False)
+
+    def _best(self, family: str, level: int) -> set[int]:
+        """Roots of the best ``1/reduction_factor`` at a rung, rounded down."""
+        values = self._values[family, level]
+        ranked = sorted(values, key=lambda root: (-values[root], root))
+        return set(ranked[: len(values) // self._reduction_factor])
+
+    def _note(self, trial: Trial, level: int) -> None:
+        self._values.setdefault((trial.family, level), {})[trial.root] = self._sign * trial.best(self._maximize, level)
+
+    def _forget(self, root: int) -> None:
+        for values in self._values.values():
+            values.pop(root, None)

@@ -1,0 +1,105 @@
+"""ASHA with one table of rungs for each family, and no scheduler at all: trials are stopped or run on, never paused.
+
+A transfer head is good at epoch 1, a network from scratch is not; compared with one another at the first rung the slow
+starters would all be stopped. So a trial is only ever compared with trials of its own family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from search.schedulers import Resume, Start
+from search.trial import Decision, Trial
+
+
+class RunAll:
+    """``scheduler: none``: every trial runs to its full budget."""
+
+    def next(self, may_start: bool) -> Start | Resume | None:
+        """A new trial while there may be one."""
+        return Start() if may_start else None
+
+    def begun(self, trial: Trial) -> None:
+        """Nothing to keep."""
+
+    def resumed(self, trial: Trial) -> None:
+        """Never asked for: nothing is paused."""
+
+    def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
+        """Always continue."""
+        return Decision.CONTINUE
+
+    def parked(self, trial: Trial) -> None:
+        """Never asked for: nothing is paused."""
+
+    def ended(self, trial: Trial, requeued: bool) -> None:
+        """Nothing was kept."""
+
+    def exhausted(self, family: str) -> None:
+        """Never told: it asks for no family."""
+
+    def losers(self) -> Sequence[int]:
+        """None: nothing is paused."""
+        return ()
+
+    def rebuild(self, trials: Iterable[Trial]) -> None:
+        """Nothing to rebuild."""
+
+
+class Asha(RunAll):
+    """Asynchronous successive halving, stopping variant, stratified by family.
+
+    At a rung a trial goes on if its best value so far is among the best ``1/reduction_factor`` of the values its family
+    has at that rung, its own included; while there are fewer than `reduction_factor` of them, if it is the best.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        Rungs in epochs, ascending (:func:`search.schedule.rungs`).
+    reduction_factor : int >= 2
+    maximize : bool
+
+    Source
+    ------
+    Li et al. 2020, Algorithm 2, arXiv:1810.05934. It is the stopping form, as in Optuna and Ray Tune: a trial
+    below the cut ends instead of waiting. The stratification is ours.
+    """
+
+    def __init__(self, levels: tuple[int, ...], reduction_factor: int, maximize: bool) -> None:
+        self._levels = levels
+        self._reduction_factor = reduction_factor
+        self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
+        self._table: dict[tuple[str, int], dict[int, float]] = {}
+
+    def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
+        """Continue or stop."""
+        if epoch not in self._levels:
+            return Decision.CONTINUE
+        values = self._table.setdefault((trial.family, epoch), {})
+        values[trial.root] = self._sign * best
+        ranked = sorted(values.values(), reverse=True)
+        keep = max(1, len(ranked) // self._reduction_factor)
+        return Decision.CONTINUE if values[trial.root] >= ranked[keep - 1] else Decision.STOP
+
+    def ended(self, trial: Trial, requeued: bool) -> None:
+        """A trial that stopped early by itself stands, with its value, at the rungs it did not reach; one that failed stands nowhere."""
+        if trial.state == "FAIL":
+            for values in self._table.values():
+                values.pop(trial.root, None)
+        elif trial.end == "early-stop":
+            for level in self._levels:
+                if level > max(trial.reports):
+                    self._note(trial, level)
+
+    def rebuild(self, trials: Iterable[Trial]) -> None:
+        """Fill the table from the study's finished trials."""
+        for trial in trials:
+            if trial.state not in ("COMPLETE", "PRUNED") or not trial.reports:
+                continue
+            for level in self._levels:
+                if level in trial.reports:
+                    self._note(trial, level)
+            self.ended(trial, requeued=False)
+
+    def _note(self, trial: Trial, level: int) -> None:
+        self._table.setdefault((trial.family, level), {})[trial.root] = self._sign * trial.best(self._maximize, level)

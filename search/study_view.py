@@ -1,0 +1,182 @@
+"""A study as those read it who do not write it: final evaluation, reports, a driver before it begins."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from search.config import diff_fingerprints
+from search.confirm import confirmations
+from search.errors import StudyError
+from search.storage import StudyStorage
+from search.trial import Trial
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def database(studies_dir: Path, name: str) -> Path:
+    """The study's SQLite file."""
+    return studies_dir / name / "study.db"
+
+
+def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse a study of that name that was made with other settings, before any work is done; a new name is fine.
+
+    Raises
+    ------
+    StudyError
+        With the differing keys and the ways out.
+    """
+    path = database(studies_dir, name)
+    if not path.is_file():
+        return
+    storage = StudyStorage(path)
+    try:
+        attrs = [s.user_attrs for s in storage.get_all_studies() if s.study_name == name]
+    finally:
+        storage.engine.dispose()
+    if attrs:
+        refuse_mismatch(name, attrs[0].get("fingerprint"), fingerprint)
+
+
+class StudyView:
+    """A study as read, for those who do not write it.
+
+    Attributes
+    ----------
+    name, metric : str
+    maximize : bool
+    run : dict
+        ``run.json``: what the composition root wrote about the run.
+    trials : list of Trial
+    elapsed_seconds : float
+        Searched so far, over all runs.
+    """
+
+    def __init__(
+        self, name: str, maximize: bool, metric: str | None, run: dict[str, Any], trials: list[Trial], elapsed_seconds: float = 0.0
+    ) -> None:
+        self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
+        self.elapsed_seconds = elapsed_seconds
+
+    @property
+    def direction(self) -> str:
+        """ "maximize" or "minimize"."""
+        return "maximize" if self.maximize else "minimize"
+
+    def winner(self) -> Trial:
+        """The best trial among those with the full budget.
+
+        Raises
+        ------
+        StudyError
+            If there is none; the message counts what there is.
+        """
+        return winner_of(self.name, self.trials, self.maximize)
+
+
+def winner_of(name: str, trials: list[Trial], maximize: bool) -> Trial:
+    """The best of the trials that had the full budget; ties go to the earlier one.
+
+    Where some were confirmed on other folds, the best of these by that score.
+
+    Raises
+    ------
+    StudyError
+        If none had the full budget, or a confirmation is under way.
+    """
+    if any(t.confirms is not None and t.end is None for t in trials):
+        raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
+    confirmed = confirmations(trials)
+    if confirmed:
+        sign = 1 if maximize else -1
+        best = max(confirmed.values(), key=lambda t: (sign * t.value, -t.confirms))
+        return next(t for t in trials if t.number == best.confirms)
+    full = [t for t in trials if t.is_full and t.value is not None]
+    if not full:
+        counts = {state: sum(t.state == state for t in trials) for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")}
+        told = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trials yet"
+        raise StudyError(f"study '{name}': no trial has had the full budget ({told}); run the search again to go on")
+    sign = 1 if maximize else -1
+    return max(full, key=lambda t: (sign * t.value, -t.number))
+
+
+def list_studies(studies_dir: Path) -> list[str]:
+    """Names of the studies in a folder."""
+    return sorted(p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p))
+
+
+def _holds_study(path: Path) -> bool:
+    """False for the moment between the making of a database and of the study in it."""
+    if path.parent.name.startswith("."):
+        return False
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (path.parent.name,)).fetchone() is not None
+    except sqlite3.Error:
+        return False
+
+
+def read_study(studies_dir: Path, name: str) -> StudyView:
+    """Read a study without writing to it.
+
+    Raises
+    ------
+    StudyError
+        If there is none of that name; the message lists those there are.
+    """
+    path = database(studies_dir, name)
+    if not path.is_file() or not _holds_study(path):
+        known = ", ".join(list_studies(studies_dir)) or "none yet"
+        raise StudyError(f"no study '{name}' in {studies_dir} (there: {known}); start one with python -m search.run --space FILE")
+    storage = StudyStorage(path)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+        trials = [trial_of(t) for t in storage.get_all_trials(study._study_id)]
+        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
+        attrs = study.user_attrs
+    finally:
+        storage.engine.dispose()
+    run_file = path.parent / "run.json"
+    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0))
+
+
+def trial_of(frozen: FrozenTrial) -> Trial:
+    """A stored trial as the driver knows it."""
+    attrs = frozen.user_attrs
+    params = frozen.params or frozen.system_attrs.get("fixed_params", {})
+    value = frozen.value if frozen.state.is_finished() else None
+    return Trial(
+        frozen.number,
+        frozen.state.name,
+        attrs["spec"],
+        dict(params),
+        dict(frozen.intermediate_values),
+        attrs.get("end"),
+        attrs.get("reason"),
+        value,
+        attrs.get("outcome", {}),
+        frozen._trial_id,
+        attrs.get("paused"),
+        attrs.get("checkpoint"),
+        attrs.get("bracket"),
+    )
+
+
+def refuse_mismatch(name: str, stored: Mapping[str, Any] | None, fingerprint: Mapping[str, Any]) -> None:
+    """Raise a StudyError where a study was made with another fingerprint; it lists the differing keys and the ways out."""
+    if stored is None or stored == json.loads(json.dumps(fingerprint)):
+        return
+    lines = "\n".join(f"  {line}" for line in diff_fingerprints(stored, fingerprint))
+    raise StudyError(
+        f"study '{name}' was made with other settings, and its trials can't be compared with new ones:\n{lines}\n"
+        "ways out: put the settings back; or start another study with --study NAME; or remove the study's folder"
+    )

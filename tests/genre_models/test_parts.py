@@ -1,0 +1,319 @@
+"""Trials of several parts: what is trained, what is reported, what it adds up to, and that no interruption changes it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gc
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genre_models import objective, part_snapshots
+from genre_models.errors import GenreModelsError, SnapshotError
+from genre_models.metrics import wilson_interval
+from genre_models.parts import describe_parts, part_seed
+from tests import parts_family
+from tests.genre_models.test_objective import PARAMS, FakeStore
+
+TIMES = {"seconds", "fit_seconds", "phases"}
+SPEC = {
+    "family": "parts", "params": {"stop_after": 0, "stop_later": 0}, "features": {"image_size": [16, 24], "colour": "grey"}, "epochs": 3,
+    "seed": 5, "precision": "float32", "retry_of": None,
+}  # fmt: skip
+FOLDS = SPEC | {"folds": 3}
+REPEATED = SPEC | {"folds": 3, "repeats": 2}
+
+
+@pytest.fixture
+def task(tmp_path, monkeypatch):
+    parts_family.install(monkeypatch)
+    monkeypatch.setattr("genre_models.features.store.FeatureStore", FakeStore)
+    monkeypatch.setattr(FakeStore, "opened", 0)
+    monkeypatch.setattr(FakeStore, "read", 0)
+    tracks = [
+        {
+            "id": f"{label}/{n}", "label": label, "path": "", "content": "", "part": "train" if n % 3 else "validation",
+            "folds": {"2": n % 2, "3": n % 3},
+        }
+        for label in ("a", "b") for n in range(8)
+    ]  # fmt: skip
+    return {
+        "labels": ["a", "b"], "kind": "image", "demo": False, "cache_dir": str(tmp_path), "tracks": tracks,
+        "objective": {"metric": "val_accuracy", "direction": "maximize"}, "limits": {},
+    }  # fmt: skip
+
+
+class Listener:
+    """Takes down reports; answers what it is told to at one of them."""
+
+    def __init__(self, answer_at: int = -1, answer: str = "continue", folder: Path | None = None) -> None:
+        self.seen: list[tuple[int, dict]] = []
+        self._at, self._answer, self._folder = answer_at, answer, folder
+
+    def __call__(self, epoch, metrics, snapshot) -> str:
+        self.seen.append((epoch, metrics))
+        if self._folder is not None:
+            snapshot(str(self._folder / f"{len(self.seen):02d}"))
+        return self._answer if len(self.seen) - 1 == self._at else "continue"
+
+
+def run(task, spec, listener=None, **options):
+    parts_family.calls.clear()
+    return objective.build(task).run(spec, listener or Listener(), **options)
+
+
+def without_times(outcome):
+    return {key: value for key, value in outcome.items() if key not in TIMES}
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_each_fold_validates_once_and_each_repeat_has_a_seed_of_its_own(task):
+    run(task, REPEATED)
+    everything = {track["id"] for track in task["tracks"]}
+    dealt = [{track["id"] for track in task["tracks"] if track["folds"]["3"] == fold} for fold in (0, 1, 2)]
+    assert [set(validation) for _, validation, *_ in parts_family.calls] == dealt * 2
+    assert all(set(train) == everything - set(validation) for train, validation, *_ in parts_family.calls)
+    seeds = [seed for *_, seed, _ in parts_family.calls]
+    assert seeds[:3] == [5, 5, 5]
+    assert seeds[3:] == [part_seed(5, number, 3) for number in (4, 5, 6)]
+    assert len({5, *seeds[3:]}) == 4
+    assert (FakeStore.opened, FakeStore.read) in ((1, 0), (1, 1)), "folds share one store"
+
+
+def test_the_first_part_reports_its_epochs_the_others_beat_and_tell_the_running_mean(task):
+    listener = Listener()
+    outcome = run(task, REPEATED, listener)
+    steps = [(epoch, bool(metrics)) for epoch, metrics in listener.seen]
+    beats = [(1, False), (2, False), (3, False)]
+    assert steps == [(1, True), (2, True), (3, True)] + [step for part in (4, 5, 6, 7, 8) for step in (*beats, (part, True))]
+    scores = outcome["scores"]
+    assert len(scores) == len(set(scores)) > 1 or len(scores) == 6
+    told = {epoch: metrics for epoch, metrics in listener.seen if metrics and epoch > 3}
+    assert told == {3 + n: {"val_accuracy": pytest.approx(np.mean(scores[: n + 1]))} for n in range(1, 6)}
+    assert scores[0] == max(metrics["val_accuracy"] for epoch, metrics in listener.seen[:3])
+    assert outcome["value"] == pytest.approx(np.mean(scores)) == outcome["val_accuracy"]
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+def test_an_outcome_is_of_all_parts_and_its_interval_of_the_first_repeat(task, tmp_path, metric):
+    task["objective"] = {"metric": metric, "direction": objective.METRICS[metric]}
+    outcome = run(task, REPEATED, workdir=str(tmp_path / "t"))
+    assert json.loads(json.dumps(outcome)) == outcome
+    assert (outcome["parts"], outcome["parts_wanted"], outcome["n_validation"], outcome["epochs"]) == (6, 6, 16, 3)
+    with (tmp_path / "t" / "validation.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["track"] for row in rows] == [track["id"] for track in task["tracks"]]
+    hits = sum(row["label"] == row["predicted"] for row in rows)
+    assert outcome["interval"] == pytest.approx(list(wilson_interval(hits, 16)))
+    assert len(outcome["history"]) == 3
+    assert outcome["history"][0].keys() >= {"epoch", "val_loss", "learning_rate"}
+    best = (max if metric == "val_accuracy" else min)(epoch[metric] for epoch in outcome["history"])
+    assert outcome["scores"][0] == best
+    assert 1 <= outcome["best_epoch"] <= 3
+    assert outcome["fit_seconds"] == 9.0
+    assert sorted(files(tmp_path / "t")) == ["curve.csv", "validation.csv", "weights.weights.h5"]
+
+
+def test_the_best_epoch_is_the_rounded_mean_of_all_parts(task):
+    single, several = [], []
+    for seed in range(12):
+        several.append(run(task, FOLDS | {"seed": seed})["best_epoch"])
+        bests = []
+        for fold in (0, 1, 2):
+            for track in task["tracks"]:
+                track["part"] = "validation" if track["folds"]["3"] == fold else "train"
+            bests.append(run(task, SPEC | {"seed": seed})["best_epoch"])
+        single.append(math.floor(np.mean(bests) + 0.5))
+    assert several == single
+    assert len(set(single)) > 1
+
+
+def test_a_trial_without_folds_is_one_part_as_ever(task, tmp_path):
+    for track in task["tracks"]:
+        del track["folds"]
+    listener = Listener()
+    outcome = run(task, SPEC, listener, workdir=str(tmp_path / "t"))
+    assert [epoch for epoch, _ in listener.seen] == [1, 2, 3]
+    assert (outcome["parts"], outcome["parts_wanted"], outcome["scores"]) == (1, 1, [outcome["value"]])
+    assert outcome["n_validation"] == 6
+    assert len(parts_family.calls) == 1
+    with pytest.raises(GenreModelsError, match="not dealt into 3 folds"):
+        run(task, FOLDS)
+
+
+def test_a_hold_out_can_be_repeated(task, tmp_path):
+    outcome = run(task, SPEC | {"repeats": 3}, workdir=str(tmp_path / "t"))
+    assert (outcome["parts"], outcome["n_validation"], len(set(outcome["scores"])) > 1) == (3, 6, True)
+    assert len({seed for *_, seed, _ in parts_family.calls}) == 3
+    assert len((tmp_path / "t" / "validation.csv").read_text().splitlines()) == 7
+    alone = run(task, SPEC, workdir=str(tmp_path / "alone"))
+    assert outcome["scores"][0] == alone["value"]
+    assert files(tmp_path / "t") == files(tmp_path / "alone")
+
+
+@pytest.mark.parametrize("spec", [REPEATED, FOLDS | {"params": {"stop_after": 2, "stop_later": 1}}, SPEC, SPEC | {"repeats": 2}])
+def test_whatever_moment_it_is_resumed_from_the_outcome_is_the_same(task, tmp_path, spec):
+    """Every snapshot an undisturbed trial could have been asked for: in part 1, between parts, inside a later part."""
+    listener = Listener(folder=tmp_path / "snapshots")
+    whole = run(task, spec, listener, workdir=str(tmp_path / "whole"))
+    assert len(listener.seen) == len(list((tmp_path / "snapshots").iterdir())) >= 3
+    for number in range(1, len(listener.seen) + 1):
+        rest, folder = Listener(), tmp_path / f"again-{number}"
+        resumed = run(task, spec, rest, workdir=str(folder), resume=str(tmp_path / "snapshots" / f"{number:02d}"))
+        assert without_times(resumed) == without_times(whole)
+        assert rest.seen == listener.seen[number:]
+        assert files(folder) == files(tmp_path / "whole")
+
+
+def test_a_trial_can_be_resumed_over_and_over_in_the_same_folder(task, tmp_path):
+    whole = run(task, REPEATED, workdir=str(tmp_path / "whole"))
+    outcome, folder, resume = None, tmp_path / "s", None
+
+    def one_step(epoch, metrics, snapshot):
+        snapshot(str(folder))
+        return "pause"
+
+    for _ in range(40):
+        outcome = run(task, REPEATED, one_step, workdir=str(tmp_path / "t"), resume=resume)
+        resume = str(folder)
+        kept = sorted(path.name for path in folder.iterdir())
+        assert len(kept) <= 4, kept
+        if outcome["parts"] == 6 and folder.joinpath("trial.json").exists() and not any(folder.glob("part-*")):
+            break
+    assert without_times(run(task, REPEATED, resume=resume)) == without_times(whole)
+    assert files(tmp_path / "t") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("write", ["write_whole", "write_text", "copy_weights"])
+def test_a_snapshot_that_was_cut_short_leaves_the_one_before(task, tmp_path, monkeypatch, write):
+    whole, original, deaths = run(task, FOLDS), getattr(part_snapshots, write), []
+
+    def die(*given):
+        deaths.append(given)
+        raise OSError("disk full")
+
+    for cut in range(2, 12):  # between any two moments
+        folder, seen = tmp_path / f"{cut}", []
+
+        def report(epoch, metrics, snapshot):
+            seen.append(epoch)
+            monkeypatch.setattr(part_snapshots, write, die if len(seen) == cut else original)
+            snapshot(str(folder))
+            return "continue"
+
+        with contextlib.suppress(OSError):
+            run(task, FOLDS, report, workdir=str(tmp_path / "t"))
+        monkeypatch.setattr(part_snapshots, write, original)
+        assert without_times(run(task, FOLDS, resume=str(folder))) == without_times(whole)
+    assert len(deaths) == (10 if write == "write_text" else 8), "in part 1 there are no predictions and no weights to be written"
+
+
+def test_a_first_part_that_stops_early_reports_the_full_budgets_step(task):
+    listener = Listener()
+    outcome = run(task, FOLDS | {"params": {"stop_after": 2, "stop_later": 0}}, listener)
+    assert [epoch for epoch, metrics in listener.seen if metrics] == [1, 2, 3, 4, 5]
+    best = max(listener.seen[:2], key=lambda report: report[1]["val_accuracy"])[1]
+    assert listener.seen[2] == (3, best)
+    assert (outcome["epochs"], outcome["stopped_early"], outcome["parts"]) == (2, True, 3)
+    listener = Listener()
+    outcome = run(task, FOLDS | {"params": {"stop_after": 0, "stop_later": 1}}, listener)
+    assert [epoch for epoch, metrics in listener.seen] == [1, 2, 3, 1, 4, 1, 5]
+    assert (outcome["epochs"], outcome["stopped_early"], outcome["parts"]) == (3, False, 3)
+    one = Listener()
+    run(task, SPEC | {"params": {"stop_after": 2, "stop_later": 0}}, one)
+    assert [epoch for epoch, _ in one.seen] == [1, 2], "with one part nothing is added"
+
+
+@pytest.mark.parametrize(
+    ("at", "parts"),
+    [(0, 1), (1, 1), (2, 1), (3, 1), (5, 2), (6, 2), (7, 2), (10, 3)],
+    ids=["epoch 1", "epoch 2", "epoch 3", "beat 1 of part 2", "beat 3 of part 2", "after part 2", "beat 1 of part 3", "after part 3"],
+)
+@pytest.mark.parametrize("answer", ["stop", "pause"])
+def test_an_answer_ends_the_trial_with_what_there_is(task, tmp_path, at, parts, answer):
+    listener = Listener(at, answer)
+    outcome = run(task, REPEATED, listener, workdir=str(tmp_path))
+    assert len(listener.seen) == at + 1
+    assert (outcome["parts"], outcome["parts_wanted"], len(outcome["scores"])) == (parts, 6, parts)
+    assert outcome["value"] == pytest.approx(np.mean(outcome["scores"]))
+    assert outcome["epochs"] == min(at + 1, 3)
+    assert outcome["n_validation"] == [6, 12, 16][parts - 1] == len((tmp_path / "validation.csv").read_text().splitlines()) - 1
+
+
+def test_a_snapshot_that_can_not_be_used_says_so_with_a_reason(task, tmp_path):
+    listener = Listener(folder=tmp_path)
+    run(task, FOLDS, listener, workdir=str(tmp_path / "t"))
+    last = tmp_path / f"{len(listener.seen):02d}"
+    beat = tmp_path / f"{len(listener.seen) - 1:02d}"
+
+    def refused(spec, folder, message):
+        with pytest.raises(SnapshotError, match=message) as raised:
+            run(task, spec, resume=str(folder))
+        assert raised.value.reason_code == "snapshot"
+
+    refused(FOLDS, tmp_path / "none", "no readable snapshot .* afresh")
+    for key, value in {"seed": 6, "epochs": 4, "folds": 1, "repeats": 2, "params": {"stop_after": 1, "stop_later": 0}}.items():
+        refused(FOLDS | {key: value}, last, f"another trial, .*{key}.* differ")
+    task["tracks"][0]["folds"]["3"] = 2
+    refused(FOLDS, last, "another trial, tracks differ")
+    task["tracks"][0]["folds"]["3"] = 0
+    lost = ((beat, "part-0003/state", "state"), (last, "weights.weights.h5", "gone"), (last, "predictions-0003.npz", "no readable"))
+    for folder, name, message in lost:
+        (folder / name).unlink()
+        refused(FOLDS, folder, message)
+    one = tmp_path / "01" / "trial.json"
+    one.write_text(one.read_text()[:-20])
+    refused(FOLDS, one.parent, "no readable snapshot")
+    cut = tmp_path / "04" / "predictions-0001.npz"
+    cut.write_bytes(cut.read_bytes()[:-50])
+    refused(FOLDS, cut.parent, "no readable snapshot")
+
+
+def test_the_network_of_a_part_is_gone_before_the_next_is_built(task, tmp_path, monkeypatch):
+    alive, original, kept = [], parts_family.Network.__init__, []
+
+    def init(self, *given):
+        gc.collect()
+        alive.append(sum(network() is not None for network in parts_family.networks))
+        original(self, *given)
+
+    monkeypatch.setattr(parts_family.Network, "__init__", init)
+
+    def report(epoch, metrics, snapshot):
+        kept.append(snapshot)  # as an engine may
+        return "continue"
+
+    run(task, REPEATED, report, workdir=str(tmp_path))
+    assert alive == [0] * 6
+
+
+def test_parts_are_described():
+    assert describe_parts(SPEC) is None
+    assert describe_parts(FOLDS) == "3 folds"
+    assert describe_parts(REPEATED) == "3 folds, each trained 2 times"
+    assert describe_parts(SPEC | {"repeats": 4}) == "4 trainings"
+
+
+def test_a_real_network_is_resumed_inside_a_later_part(task, tmp_path):
+    spec = SPEC | {"folds": 2, "family": "cnn", "params": PARAMS, "epochs": 2}
+    listener = Listener(folder=tmp_path)
+    whole = run(task, spec, listener, workdir=str(tmp_path / "whole"))
+    assert [epoch for epoch, _ in listener.seen] == [1, 2, 1, 2, 3]
+    assert FakeStore.read == 1, "the features are read once for all folds"
+    resumed = run(task, spec, resume=str(tmp_path / "03"), workdir=str(tmp_path / "again"))
+    clocks = [epoch.pop("seconds") for outcome in (whole, resumed) for epoch in outcome["history"]]
+    assert len(clocks) == 4
+    assert without_times(resumed) == without_times(whole)
+    for name in ("validation.csv", "weights.weights.h5"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    broken = next((tmp_path / "03" / "part-0002").glob("arrays-*.npz"))
+    broken.write_bytes(broken.read_bytes()[:-2000])
+    with pytest.raises(SnapshotError, match="no readable snapshot"):
+        run(task, spec, resume=str(tmp_path / "03"))
