@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from search.study_view import StudyView
 
 EPILOG = """what happens, in this order:
-  1. the winner (best validation score among trials with the full budget) is trained again on all development tracks,
+  1. the winner (best validation score among trials with the full budget, or best confirmed one) is trained again on all development tracks,
      for the epochs and with the learning rates that the search found
   2. the model is saved and hashed, and a receipt goes to studies/.seals/: from now on the held-out tracks are looked at
   3. the held-out tracks are evaluated, once; the verdict goes to studies/NAME/final/
@@ -164,6 +164,8 @@ def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[Study
 
 def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
     """Say what is about to happen, before it does."""
+    from search.confirm import confirmations
+
     winner, run = request.winner, view.run
     demo = " (demo: music made by this program, the score says nothing about real music)" if run.get("demo") else ""
     parts = describe_parts(winner.spec)
@@ -171,6 +173,9 @@ def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None
     score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} {where}"
     console.print(f"study {winner.study}: {run.get('source')}{demo}")
     console.print(f"winner: trial {winner.trial}, {winner.spec['family']}{score}")
+    again = confirmations(view.trials).get(winner.trial)
+    if again is not None:
+        console.print(f"confirmed on {again.spec['folds']} folds: {again.value:.3f}")
     held_out = run.get("tracks", {}).get("held_out")
     console.print(f"one look at the {'' if held_out is None else f'{held_out} '}held-out tracks of split {request.split_id}")
     if request.again:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from search.confirm import confirmations
 from search.trial import Trial
 
 #: Parameters named in the terminal's table, at most; the file has them all.
@@ -20,13 +22,14 @@ _WIDE = 120
 
 
 def ranked(trials: list[Trial], maximize: bool) -> list[Trial]:
-    """All trials, best first: those with the full budget by value, then the others by how far they came and their best value."""
-    sign = 1.0 if maximize else -1.0
+    """All trials, best first: the confirmed ones by that score, others with the full budget by theirs, the rest by how far they came."""
+    sign, confirmed = 1.0 if maximize else -1.0, confirmations(trials)
 
     def key(trial: Trial) -> tuple[Any, ...]:
-        best = trial.value if trial.is_full else trial.best(maximize)
+        again = confirmed.get(trial.number)
+        best = again.value if again is not None else trial.value if trial.is_full else trial.best(maximize)
         reached = 0 if trial.is_full else -max(trial.reports, default=0)
-        return (not trial.is_full, trial.state == "FAIL", reached, best is None, -sign * (best or 0.0), trial.number)
+        return (not trial.is_full, again is None, trial.state == "FAIL", reached, best is None, -sign * (best or 0.0), trial.number)
 
     return sorted(trials, key=key)
 
@@ -61,26 +64,29 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
     for name in ("rank", "trial"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("family", no_wrap=True)
-    for name in (metric, "95 % interval", "epochs", "seconds", "parameters"):
+    confirmed = confirmations(trials)
+    for name in (*(["confirmed"] if confirmed else []), metric, "95 % interval", "epochs", "seconds", "parameters"):
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("settings", overflow="fold")
     shown = varied_parameters(trials)[: _SHOWN_PARAMETERS if wide else None]
     full = [t for t in ranked(trials, maximize) if t.is_full][:rows]
     for rank, trial in enumerate(full, 1):
-        table.add_row(*_cells(rank, trial), *([_settings(trial, shown)] if wide else []))
+        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown)] if wide else []))
     console.print(table)
     if not wide:
         for rank, trial in enumerate(full[:3], 1):
             console.print(f"{rank}: {_settings(trial, shown)}", markup=False, highlight=False, soft_wrap=False)
 
 
-def _cells(rank: int, trial: Trial) -> list[str]:
+def _cells(rank: int, trial: Trial, confirmed: Mapping[int, Trial]) -> list[str]:
     outcome = trial.outcome
+    again = f"{confirmed[trial.number].value:.3f}" if trial.number in confirmed else ""
     return [
         str(rank),
         str(trial.number),
         trial.family,
+        *([again] if confirmed else []),
         f"{trial.value:.3f}",
         _interval(outcome),
         str(outcome.get("epochs", "")),
@@ -97,7 +103,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
     """Write every trial as a row of a CSV file (atomically: a kill leaves the old file); each row says which corpus its score is of."""
     searched = sorted({name for t in trials for name in t.params if name != "family"})
     head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds", "corpus"]
-    head += ["parameters", "gflops", "retry_of", "reason", *searched]
+    head += ["parameters", "gflops", "retry_of", "confirms", "reason", *searched]
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
@@ -110,7 +116,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
                 + ["" if best is None else best, low, high, outcome.get("best_epoch", "")]
                 + [max(trial.reports, default=0), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
-                + [outcome.get("gflops", ""), "" if trial.retry_of is None else trial.retry_of, trial.reason or ""]
+                + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.reason or ""]
                 + [trial.params.get(name, "") for name in searched]
             )
         handle.flush()

@@ -46,6 +46,19 @@ def test_only_full_budget_wins_however_good_a_pruned_one_looked() -> None:
     assert [t.number for t in ranked(TRIALS, maximize=False)][:2] == [0, 2]
 
 
+def test_the_confirmed_come_first_and_show_both_scores() -> None:
+    confirming = trial(6, "full", [0.3, 0.4, 0.45], 0.45)
+    confirming.spec |= {"confirms": 0, "folds": 5}
+    other = trial(7, "full", [0.3, 0.4, 0.4], 0.4)
+    other.spec |= {"confirms": 2, "folds": 5}
+    trials = [*TRIALS, confirming, other]
+    assert [t.number for t in ranked(trials, maximize=True)][:2] == [0, 2]
+    console = Console(file=io.StringIO(), width=160)
+    print_leaderboard(console, trials, True, "val_accuracy")
+    rows = console.file.getvalue().splitlines()
+    assert "confirmed" in rows[0] and "0.450" in rows[2] and "0.500" in rows[2] and "0.400" in rows[3]
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_table_fits_and_says_demo(width: int) -> None:
     text = printed(width)
