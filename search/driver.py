@@ -15,7 +15,8 @@ from search.config import SearchConfig
 from search.confirm import confirmations
 from search.engines import Engine
 from search.engines.inline import InlineEngine
-from search.loop import Confirmation, Limits, Loop, Monitor, Rules, SpecParts
+from search.loop import Loop
+from search.rules import Confirmation, Limits, Monitor, Rules, SpecParts
 from search.sampling import Proposer
 from search.schedule import brackets, rungs
 from search.schedulers import Scheduler

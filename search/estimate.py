@@ -9,8 +9,8 @@ from typing import Any
 
 from search.config import SearchConfig
 from search.progress import duration
+from search.rules import SpecParts
 from search.sampling import Proposer
-from search.trial import trial_seed
 from search.worker import available_cores
 
 #: Configurations drawn at random to learn what is typical of a space.
@@ -50,17 +50,17 @@ def typical_cost(
     """Draw configurations and ask `screen` for their declared costs."""
     proposer = Proposer(config.families, "random", config.seed, maximize=True)
     gflops, parameters, epochs, reasons = [], [], [], []
+    parts = SpecParts(
+        epochs=config.budget.max_epochs,
+        seed=config.seed,
+        precision="float32",
+        resolve=lambda family, sampled: config.families[family].resolve(sampled),
+        sections=sections,
+        screen=screen,
+    )
     for number in range(_DRAWN):
         family, sampled, _ = proposer.propose(number)
-        spec = {
-            "family": family,
-            "params": config.families[family].resolve(sampled),
-            **sections[family],
-            "epochs": config.budget.max_epochs,
-            "seed": trial_seed(config.seed, number),
-            "precision": "float32",
-            "retry_of": None,
-        }
+        spec = parts.spec(family, sampled, number)
         try:
             cost = screen(spec)
         except Exception as error:

@@ -8,75 +8,17 @@ and the proposer, writes the study, keeps the budget. It knows no threads, proce
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from search.checkpoints import Checkpoints
 from search.confirm import confirming_spec, next_to_confirm
 from search.failures import Failures
+from search.rules import Limits, Monitor, Rules, SpecParts
 from search.sampling import Proposer
-from search.schedulers import Resume, Scheduler, Start
-from search.schedulers.stopping import Asha
+from search.schedulers import Resume, Start
 from search.study import StudyOwner
-from search.trial import Decision, End, Trial, end_of, trial_seed
+from search.trial import Decision, End, Trial, end_of, with_earlier_legs
 from search.worker import Errand, Workplace
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Totals of the study over all its runs; None is no limit."""
-
-    trials: int | None = None
-    minutes: float | None = None
-
-
-class Monitor(Protocol):
-    """Somebody who watches: the terminal display, a test."""
-
-    def started(self, trial: Trial) -> None: ...
-    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None: ...
-    def paused(self, trial: Trial) -> None: ...
-    def ended(self, trial: Trial) -> None: ...
-    def note(self, text: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class SpecParts:
-    """What the loop needs to turn a proposal into a specification."""
-
-    epochs: int
-    seed: int
-    precision: str
-    resolve: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]  # (family, sampled) -> all parameters
-    sections: Mapping[str, Mapping[str, Any]]  # family -> task sections that go into the spec, such as features
-    screen: Callable[[dict[str, Any]], Mapping[str, Any]]  # declared cost, or raises with reason_code "refused"
-    folds: int = 1
-    repeats: int = 1
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """How many of the best trials are scored again, and on how many folds."""
-
-    top: int
-    folds: int
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Who goes on.
-
-    Attributes
-    ----------
-    scheduler : Scheduler
-    between : Asha or None
-        Decides between the folds of a trial, by its running mean; None runs them all.
-    confirmation : Confirmation or None
-    """
-
-    scheduler: Scheduler
-    between: Asha | None = None
-    confirmation: Confirmation | None = None
 
 
 class Loop:
@@ -234,17 +176,7 @@ class Loop:
             self._no_more_of(move.family)
             return None
         family, sampled, written = proposal
-        spec = {
-            "family": family,
-            "params": dict(self._parts.resolve(family, sampled)),
-            **self._parts.sections[family],
-            "epochs": self._parts.epochs,
-            "seed": trial_seed(self._parts.seed, number),
-            "precision": self._parts.precision,
-            "retry_of": None,
-        }
-        if self._parts.folds * self._parts.repeats > 1:
-            spec |= {"folds": self._parts.folds, "repeats": self._parts.repeats}
+        spec = self._parts.spec(family, sampled, number)
         trial = self.owner.start(spec, written, move.bracket)
         try:
             self._parts.screen(spec)
@@ -313,7 +245,7 @@ class Loop:
     def finished(self, number: int, outcome: Mapping[str, Any]) -> None:
         """The objective returned: the trial is done, or waits."""
         trial = self.owner.trials[number]
-        outcome = {**outcome, **_with_earlier_legs(trial.outcome, outcome)}
+        outcome = with_earlier_legs(trial.outcome, outcome)
         checkpoint = self._usable(outcome.pop("checkpoint", None))
         was_asked, why = number in self._asked_to_end, self._asked_to_end.get(number)
         end = end_of(outcome, (why or End.PRUNED) if was_asked else None, trial.spec["epochs"])
@@ -420,11 +352,3 @@ class Loop:
     def _most_advanced(self, trials: list[Trial]) -> Trial:
         sign = 1 if self.owner.maximize else -1
         return max(trials, key=lambda t: (len(t.reports), sign * (t.best(self.owner.maximize) or 0.0), -t.number))
-
-
-def _with_earlier_legs(before: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Seconds of a trial that was paused: those before the pause are its own too."""
-    summed = {key: outcome[key] + before[key] for key in ("seconds", "fit_seconds") if key in outcome and key in before}
-    if "phases" in outcome and "phases" in before:
-        summed["phases"] = {name: seconds + before["phases"].get(name, 0.0) for name, seconds in outcome["phases"].items()}
-    return summed

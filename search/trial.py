@@ -165,3 +165,14 @@ def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) 
     if outcome["stopped_early"]:
         return End.EARLY_STOP
     return stopped_as if stopped_as is not None else End.EXCEPTION
+
+
+def with_earlier_legs(before: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """An outcome whose seconds include those before the trial's pause, if it had one (`before` is its outcome then)."""
+    whole = dict(outcome)
+    for key in ("seconds", "fit_seconds"):
+        if key in outcome and key in before:
+            whole[key] = before[key] + outcome[key]
+    if "phases" in outcome and "phases" in before:
+        whole["phases"] = {name: before["phases"].get(name, 0.0) + seconds for name, seconds in outcome["phases"].items()}
+    return whole

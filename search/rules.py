@@ -1,0 +1,83 @@
+"""What a search is told before it begins: its limits, who goes on, what a specification is made of, who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from search.schedulers import Scheduler
+from search.schedulers.stopping import Asha
+from search.trial import Trial, trial_seed
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Totals of the study over all its runs; None is no limit."""
+
+    trials: int | None = None
+    minutes: float | None = None
+
+
+class Monitor(Protocol):
+    """Somebody who watches: the terminal display, a test."""
+
+    def started(self, trial: Trial) -> None: ...
+    def reported(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> None: ...
+    def paused(self, trial: Trial) -> None: ...
+    def ended(self, trial: Trial) -> None: ...
+    def note(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class SpecParts:
+    """What the loop needs to turn a proposal into a specification."""
+
+    epochs: int
+    seed: int
+    precision: str
+    resolve: Callable[[str, Mapping[str, Any]], Mapping[str, Any]]  # (family, sampled) -> all parameters
+    sections: Mapping[str, Mapping[str, Any]]  # family -> task sections that go into the spec, such as features
+    screen: Callable[[dict[str, Any]], Mapping[str, Any]]  # declared cost, or raises with reason_code "refused"
+    folds: int = 1
+    repeats: int = 1
+
+    def spec(self, family: str, sampled: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """The whole specification of trial `number` (docs/design.md, section 4)."""
+        spec = {
+            "family": family,
+            "params": dict(self.resolve(family, sampled)),
+            **self.sections[family],
+            "epochs": self.epochs,
+            "seed": trial_seed(self.seed, number),
+            "precision": self.precision,
+            "retry_of": None,
+        }
+        if self.folds * self.repeats > 1:
+            spec |= {"folds": self.folds, "repeats": self.repeats}
+        return spec
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """How many of the best trials are scored again, and on how many folds."""
+
+    top: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who goes on.
+
+    Attributes
+    ----------
+    scheduler : Scheduler
+    between : Asha or None
+        Decides between the folds of a trial, by its running mean; None runs them all.
+    confirmation : Confirmation or None
+    """
+
+    scheduler: Scheduler
+    between: Asha | None = None
+    confirmation: Confirmation | None = None
