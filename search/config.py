@@ -14,15 +14,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from search.domains import plain
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
-from search.fingerprint import diff_fingerprints, family_part
+from search.fingerprint import family_part
 from search.problems import Problems, nearest, shown
 from search.sampler_rules import check_sampler
 from search.space import FamilySpace
 from search.space_file import read_space_file
 from search.task_section import validated
 
-__all__ = ["Budget", "Objective", "Confirm", "Resources", "SearchConfig", "Settings", "diff_fingerprints", "load_space"]
+__all__ = ["Budget", "Confirm", "Objective", "Resources", "SearchConfig", "Settings", "load_space"]
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -155,6 +156,11 @@ class SearchConfig:
             "precision": self.precision,
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
+
+
+    def fingerprint_defaults(self) -> dict[str, Any]:
+        """What a study did that was made before one of its families' parameters existed."""
+        return {"families": {name: {key: plain(value) for key, value in space.defaults.items()} for name, space in self.families.items()}}
 
 
 def load_space(

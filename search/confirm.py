@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from search.trial import End, Trial
+from search.trial import Trial
 
 
 def finalists(trials: Iterable[Trial], top: int, maximize: bool) -> list[Trial]:
@@ -15,24 +15,21 @@ def finalists(trials: Iterable[Trial], top: int, maximize: bool) -> list[Trial]:
     return sorted(full, key=lambda t: (-sign * t.value, t.number))[:top]
 
 
-def confirmations(trials: Iterable[Trial]) -> dict[int, Trial]:
-    """Finished confirmations by the number of the trial they confirm; of several, those with as many folds as the newest."""
+def confirmations(trials: Iterable[Trial], folds: int | None = None) -> dict[int, Trial]:
+    """Finished confirmations on so many folds, by the number of the trial they confirm; None takes the newest one's number of folds."""
     done = [t for t in trials if t.confirms is not None and t.state == "COMPLETE"]
-    folds = done[-1].spec["folds"] if done else 0
+    if folds is None and done:
+        folds = done[-1].spec["folds"]
     return {t.confirms: t for t in done if t.spec["folds"] == folds}
 
 
 def next_to_confirm(trials: Iterable[Trial], top: int, folds: int, maximize: bool) -> Trial | None:
     """A finalist that nobody has begun to confirm on so many folds, or None.
 
-    A confirmation that failed by its configuration counts as begun: it would fail again.
+    One that failed, or was lost with its retries, counts as begun: it would fail again.
     """
     trials = list(trials)
-    begun = {
-        t.confirms
-        for t in trials
-        if t.confirms is not None and t.spec["folds"] == folds and (t.end is None or not End(t.end).is_requeued)
-    }
+    begun = {t.confirms for t in trials if t.confirms is not None and t.spec["folds"] == folds}
     return next((t for t in finalists(trials, top, maximize) if t.number not in begun), None)
 
 

@@ -1,4 +1,4 @@
-"""Puts a search together and runs it: study, proposer, pruner, loop, engine, and the two ways a user may stop it."""
+"""Puts a search together and runs it: study, proposer, scheduler, loop, engine, and the two ways a user may stop it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from search.checkpoints import Checkpoints
 from search.config import SearchConfig
-from search.confirm import confirmations
+from search.confirm import confirmations, finalists
 from search.engines import Engine
 from search.engines.inline import InlineEngine
 from search.loop import Loop
@@ -63,6 +63,7 @@ def drive(
     address: str | None = None,
     about: Mapping[str, str] | None = None,
     folds: int = 1,
+    defaults: Mapping[str, Any] | None = None,
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
 
@@ -88,6 +89,8 @@ def drive(
         Shown with the study in its dashboard.
     folds : int
         On how many folds each trial is scored; 1 where it is a hold-out part.
+    defaults : mapping, optional
+        What a study did that was made before a key of the fingerprint existed.
 
     Raises
     ------
@@ -95,8 +98,9 @@ def drive(
         If the study was made with other settings, or no worker can be started.
     """
     maximize = config.objective.direction == "maximize"
-    owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint)
+    owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint, defaults=defaults)
     owner.describe(about or {})
+    owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
     budget = config.budget
     parts = SpecParts(
         epochs=budget.max_epochs,
@@ -188,11 +192,9 @@ def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
 
 def keep_best_artifacts(trials_dir: Path, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
     """Remove the artifacts of all but the best few trials that had the full budget, and of their confirmations."""
-    sign = 1 if maximize else -1
-    full = [t for t in trials if t.is_full and t.value is not None]
-    best = sorted(full, key=lambda t: (-sign * t.value, t.number))[:keep]
-    kept = {f"{t.number:04d}" for t in best} | {f"{t.number:04d}" for t in trials if t.end is None}
-    kept |= {f"{t.number:04d}" for t in confirmations(trials).values()}
+    kept = {f"{t.number:04d}" for t in finalists(trials, keep, maximize)} | {f"{t.number:04d}" for t in trials if t.end is None}
+    for confirmed, again in confirmations(trials).items():
+        kept |= {f"{confirmed:04d}", f"{again.number:04d}"}
     if trials_dir.is_dir():
         for folder in trials_dir.iterdir():
             if folder.name not in kept:

@@ -24,6 +24,11 @@ class Failures:
         self._same: list[str] = []
         self._refusals = 0
 
+    def went_well(self) -> None:
+        """A trial trained and waits: neither failures nor refusals are in a row any more."""
+        self._same.clear()
+        self._refusals = 0
+
     def observe(self, trial: Trial, end: End) -> bool:
         """Take note of an end; True if the search should not go on."""
         self._refusals = self._refusals + 1 if end is End.REFUSED else 0
@@ -32,7 +37,7 @@ class Failures:
         if end is End.REFUSED or end is End.INTERRUPTED:
             return self.reason is not None
         if end.state != "FAIL":
-            self._same.clear()
+            self.went_well()
             return self.reason is not None
         told = f"{end}: {trial.reason}"
         self._same = [*self._same, told] if self._same[-1:] == [told] else [told]

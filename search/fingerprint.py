@@ -25,6 +25,24 @@ def family_part(space: FamilySpace) -> dict[str, str]:
     return lines
 
 
+def grown(study: Mapping[str, Any], file: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A study's fingerprint with the keys that have come into the program since it was made.
+
+    Parameters
+    ----------
+    study, file : mapping
+    defaults : mapping
+        Of the same shape as far as it goes: what a study without the key did. Only keys that the file has are taken from it.
+    """
+    whole = dict(study)
+    for key in file:
+        if key not in study and key in defaults:
+            whole[key] = defaults[key]
+        elif all(isinstance(each.get(key), Mapping) for each in (study, file, defaults)):
+            whole[key] = grown(study[key], file[key], defaults[key])
+    return whole
+
+
 def diff_fingerprints(study: Mapping[str, Any], file: Mapping[str, Any]) -> list[str]:
     """What differs between a study's fingerprint and a file's.
 

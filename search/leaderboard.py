@@ -115,7 +115,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
             writer.writerow(
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
                 + ["" if best is None else best, low, high, outcome.get("best_epoch", "")]
-                + [max(trial.reports, default=0), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
+                + [outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
                 + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.reason or ""]
                 + [trial.params.get(name, "") for name in searched]
             )

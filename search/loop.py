@@ -63,6 +63,14 @@ class Loop:
         if rules.between is not None:
             rules.between.rebuild(searched)
         checkpoints.clean(owner.trials.values())
+        self._drop_stale_confirmations()
+
+    def _drop_stale_confirmations(self) -> None:
+        """Those that wait on folds the file no longer asks for: the task has no such folds."""
+        wanted = None if self._rules.confirmation is None else self._rules.confirmation.folds
+        for trial in self.owner.waiting():
+            if trial.confirms is not None and trial.spec["folds"] != wanted:
+                self.owner.finish(trial.number, End.REFUSED, reason="the space file does not ask for these folds any more")
 
     # -- what next -------------------------------------------------------------------------------------------------
 
@@ -102,6 +110,7 @@ class Loop:
             return None
         if self.stop_reason is not None:
             return self._plan_after_time()
+        self._watch_proposals()
         waiting = self.owner.waiting()
         if waiting:
             return lambda: self._start_waiting(waiting[0])
@@ -121,11 +130,12 @@ class Loop:
         if paused and not any(t.is_full for t in self.owner.trials.values()):
             return lambda: self._resume(self._most_advanced(paused))
         if paused:
-            return lambda: self._end_losers(paused, "the search ended before it was among the best of its rung")
+            return lambda: self._end_paused(paused, "the search ended before it was among the best of its rung")
         return self._plan_confirmation()
 
     def _plan_after_time(self) -> Callable[[], Trial | None] | None:
         """The time is used up: the one trial that is finished all the same, then confirmations."""
+        self._name_first()
         first = next((t for t in (*self.owner.paused(), *self.owner.waiting()) if t.root == self._finish_first), None)
         if first is not None:
             return lambda: self._start_waiting(first) if first.paused is None else self._resume(first)
@@ -189,6 +199,10 @@ class Loop:
         self._monitor.started(trial)
         return trial
 
+    def _watch_proposals(self) -> None:
+        if not self._proposals_end and not self._proposer.has_more():
+            self._no_more_of(None)
+
     def _no_more_of(self, family: str | None) -> None:
         if family is not None and self._proposer.has_more():
             self._scheduler.exhausted(family)
@@ -214,17 +228,15 @@ class Loop:
         if metrics and epoch not in trial.reports:
             self.owner.report(number, epoch, float(metrics[self.metric]))
             self._monitor.reported(trial, epoch, metrics)
-        self._check_budget()
+        self.tick()
         if metrics and epoch >= trial.spec["epochs"] + trial.parts - 1:
             return Decision.CONTINUE  # it ends by itself; a full trial is never pruned
-        if self._must_end(trial):
-            self._asked_to_end[number] = End.INTERRUPTED
-            return Decision.PAUSE  # so that its checkpoint is written
-        if not metrics or trial.confirms is not None:
-            return Decision.CONTINUE
-        decision = self._decide(trial, epoch)
+        decision = self._decide(trial, epoch) if metrics and trial.confirms is None else Decision.CONTINUE
         if decision is not Decision.CONTINUE:
             self._asked_to_end[number] = End.PRUNED if decision is Decision.STOP else None
+        elif self._must_end(trial):
+            self._asked_to_end[number] = End.INTERRUPTED
+            return Decision.PAUSE  # so that its checkpoint is written
         return decision
 
     def _must_end(self, trial: Trial) -> bool:
@@ -234,10 +246,9 @@ class Loop:
 
     def _decide(self, trial: Trial, epoch: int) -> Decision:
         best = trial.best(self.owner.maximize, epoch)
-        if epoch < trial.spec["epochs"]:
-            decision = self._scheduler.decide(trial, epoch, best)
-        else:
-            decision = Decision.CONTINUE if self._rules.between is None else self._rules.between.decide(trial, epoch, best)
+        decision = self._scheduler.decide(trial, epoch, best)
+        if epoch >= trial.spec["epochs"] and self._rules.between is not None:
+            decision = self._rules.between.decide(trial, epoch, best)
         if decision is not Decision.CONTINUE and trial.root == self._finish_first:
             return Decision.CONTINUE
         return decision
@@ -246,7 +257,7 @@ class Loop:
         """The objective returned: the trial is done, or waits."""
         trial = self.owner.trials[number]
         outcome = with_earlier_legs(trial.outcome, outcome)
-        checkpoint = self._usable(outcome.pop("checkpoint", None))
+        checkpoint = self._usable(trial, outcome.pop("checkpoint", None))
         was_asked, why = number in self._asked_to_end, self._asked_to_end.get(number)
         end = end_of(outcome, (why or End.PRUNED) if was_asked else None, trial.spec["epochs"])
         if was_asked and why is None and end is End.PRUNED:
@@ -259,10 +270,14 @@ class Loop:
             End.EXCEPTION: f"the objective returned after {outcome['epochs']} of {trial.spec['epochs']} epochs without being asked to",
         }.get(end)
         self._end(trial, end, value=outcome.get("value"), reason=reason, outcome=outcome, checkpoint=checkpoint)
+        self._end_lost_out()
 
-    def _usable(self, checkpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        if checkpoint is None or "error" not in checkpoint:
-            return checkpoint
+    def _usable(self, trial: Trial, checkpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if checkpoint is None:
+            return None
+        if "error" not in checkpoint:
+            # Written at a beat, it holds more than the epoch of that beat: all that was reported.
+            return {**checkpoint, "epoch": max(trial.reports)}
         self._monitor.note(f"a checkpoint could not be written ({checkpoint['error']}); should its trial go on, it starts from epoch 1 again")
         return None
 
@@ -271,19 +286,23 @@ class Loop:
         known = {str(e) for e in (End.REFUSED, End.NAN, End.MEMORY)}
         end = End(reason_code) if reason_code in known else End.EXCEPTION
         self._end(self.owner.trials[number], end, reason=message)
+        self._end_lost_out()
 
     def lost(self, number: int, message: str) -> None:
         """The worker died, or the engine was stopped under it."""
-        end = End.INTERRUPTED if self.stop_reason is not None else End.WORKER_LOST
-        self._end(self.owner.trials[number], end, reason=message)
+        trial = self.owner.trials[number]
+        end = End.INTERRUPTED if self._must_end(trial) else End.WORKER_LOST
+        self._end(trial, end, reason=message)
+        self._end_lost_out()
 
     def note(self, text: str) -> None:
         """Tell whoever watches."""
         self._monitor.note(text)
 
     def tick(self) -> None:
-        """Called now and then while nothing is reported: the time budget ends without being told."""
+        """Called now and then while nothing is reported: the time budget ends without being told, and what waits is written."""
         self._check_budget()
+        self.owner.flush_when_due()
 
     def stop(self, reason: str) -> None:
         """Start nothing more, and let running trials end at their next report."""
@@ -298,20 +317,25 @@ class Loop:
         self.checkpoints.keep_newest(trial)
         self._scheduler.parked(trial)
         self._proposer.learn(trial)
+        self._failures.went_well()
         self._monitor.paused(trial)
-        self._end_losers(self._lost_out(), "not among the best of its rung")
+        self._end_lost_out()
         for dropped in self.checkpoints.over_limit(self.owner.paused(), self.owner.maximize):
             self.owner.forget_checkpoint(dropped)
             self.checkpoints.remove(dropped)
 
-    def _lost_out(self) -> list[Trial]:
+    def _end_lost_out(self) -> None:
+        """End what the scheduler will never take up again; each end may decide more."""
+        while losers := self._losers():
+            self._end_paused(losers, "not among the best of its rung")
+
+    def _losers(self) -> list[Trial]:
         roots = set(self._scheduler.losers())
         return [t for t in self.owner.paused() if t.root in roots]
 
-    def _end_losers(self, trials: list[Trial], why: str) -> None:
+    def _end_paused(self, trials: list[Trial], why: str) -> None:
         for trial in trials:
-            if trial.paused is not None:  # an end may have ended others of them
-                self._end(trial, End.PRUNED, reason=f"{why} at epoch {trial.paused}", outcome=trial.outcome)
+            self._end(trial, End.PRUNED, reason=f"{why} at epoch {trial.paused}", outcome=trial.outcome)
 
     def _end(self, trial: Trial, end: End, **facts: Any) -> None:
         self.owner.finish(trial.number, end, **facts)
@@ -331,7 +355,6 @@ class Loop:
         self._monitor.ended(trial)
         if self._failures.observe(trial, end) and not self._is_called_off:
             self.stop(self._failures.reason)
-        self._end_losers([t for t in self._lost_out() if t is not trial], "not among the best of its rung")
 
     # -- the budget ------------------------------------------------------------------------------------------------
 
@@ -340,10 +363,14 @@ class Loop:
         if self.stop_reason is not None or minutes is None or self.owner.elapsed_seconds < 60 * minutes:
             return
         self.stop_reason = f"the budget of {minutes:g} minutes is used up"
-        if any(t.is_full for t in self.owner.trials.values()):
+        self._name_first()
+
+    def _name_first(self) -> None:
+        """Where nothing could win otherwise, what has come furthest is finished although the time is up."""
+        if self._finish_first is not None or any(t.is_full for t in self.owner.trials.values()):
             return
-        # Nothing could win otherwise: what has come furthest is finished although the time is up.
-        candidates = [t for t in (*self.running, *self.owner.paused()) if t.confirms is None]
+        candidates = [t for t in (*self.running, *self.owner.paused(), *self.owner.waiting()) if t.confirms is None]
+        candidates = [t for t in candidates if t.number not in self._asked_to_end]
         if candidates:
             first = self._most_advanced(candidates)
             self._finish_first = first.root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import Budget
+from search.confirm import finalists
 from search.study import StudyOwner
 from search.trial import Trial
 
@@ -39,7 +41,10 @@ class Standing:
         self.trials_wanted, self.minutes = trials_wanted, minutes
         self.trials = {t.number: t for t in trials}
         self.running: dict[int, tuple[Trial, int, float | None]] = {}
-        self.epochs = sum(len(t.reports) for t in trials)
+        told: dict[int, set[int]] = {}
+        for trial in trials:  # a retry has the reports of the lost trial it goes on with
+            told.setdefault(trial.root, set()).update(trial.reports)
+        self.epochs = sum(map(len, told.values()))
         self._elapsed, self._elapsed_before = elapsed, elapsed()
         self._ended_here = 0
 
@@ -69,9 +74,7 @@ class Standing:
     @property
     def best(self) -> Trial | None:
         """The leader among trials with the full budget."""
-        full = [t for t in self.trials.values() if t.is_full and t.value is not None]
-        sign = 1 if self.maximize else -1
-        return max(full, key=lambda t: (sign * t.value, -t.number), default=None)
+        return next(iter(finalists(self.trials.values(), 1, self.maximize)), None)
 
     @property
     def counted(self) -> int:
@@ -149,7 +152,7 @@ def ending_text(trial: Trial, leads: bool) -> str:
     if trial.confirms is not None and trial.state == "COMPLETE":
         low, high = trial.outcome.get("interval") or (float("nan"),) * 2
         return f"trial {trial.confirms} confirmed on {trial.spec['folds']} folds: {trial.value:.3f} ({low:.3f}–{high:.3f}){spent}"
-    epochs = max(trial.reports, default=0)
+    epochs = min(max(trial.reports, default=0), trial.spec.get("epochs", sys.maxsize))
     if trial.is_full:
         how = "complete" if trial.end == "full" else "complete (stopped early by itself)"
         return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f} after {epochs} epochs{spent}{'  ← best so far' if leads else ''}"

@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("--space", type=Path, metavar="FILE", help="the space file (YAML): what is searched, on which data, for how long")
-    p.add_argument("--data", metavar="SOURCE", help="instead of the file's: demo, a folder of class folders, gtzan:FOLDER, or fma:FOLDER")
+    p.add_argument("--data", metavar="SOURCE", nargs="+", help="instead of the file's: demo, a folder of class folders, gtzan:FOLDER, or fma:FOLDER; several make one corpus")
     p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--engine", choices=("ray", "inline"), help="ray: parallel workers; inline: this process alone")
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def overrides(options: argparse.Namespace) -> dict[str, object]:
     """The command line's values, laid over the file."""
     given = {
-        "data.source": options.data,
+        "data.source": options.data if options.data is None or len(options.data) > 1 else options.data[0],
         "study": options.study,
         "engine": options.engine,
         "workers": options.workers,
@@ -114,9 +114,9 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "seed": options.seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    if options.data not in (None, "demo") and options.study is None:
+    if options.data not in (None, ["demo"]) and options.study is None:
         # So that the first corpus of the user's own does not collide with the demo's study.
-        folder = Path(options.data.partition(":")[2] or options.data).expanduser().resolve()
+        folder = Path(options.data[0].partition(":")[2] or options.data[0]).expanduser().resolve()
         given["study"] = f"{options.space.stem}-{_as_name(folder.name)}"
     return given
 
@@ -150,11 +150,11 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
         folder = studies_dir / config.study
         precision = resolve_precision(config.precision)
         with Stages(console) as stages:
-            folds = () if config.confirm is None else (config.confirm.folds,)
+            folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
             fingerprint = fingerprint_of(config, data, precision)
-            require_match(studies_dir, config.study, fingerprint)
+            require_match(studies_dir, config.study, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
         write_run(folder, config, data, task, precision)
         finished = drive(
@@ -169,6 +169,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             address=address,
             about={"corpus": corpus_text(data.corpus)},
             folds=folds_of(config),
+            defaults=defaults_of(config),
         )
         return tell_results(folder, config, finished, data.corpus, console)
 
@@ -185,7 +186,7 @@ def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Conso
     with Stages(console) as stages:
         folds = (trial.spec.get("folds", 1),)
         data = _open(config, studies_dir, stages, folds)
-        require_match(studies_dir, config.study, fingerprint_of(config, data, resolve_precision(config.precision)))
+        require_match(studies_dir, config.study, fingerprint_of(config, data, resolve_precision(config.precision)), defaults_of(config))
         task = _task(config, data, console, stages, folds)
     for line in other_versions(view.run):
         console.print(line, markup=False, highlight=False)
@@ -209,7 +210,7 @@ def _open(config: SearchConfig, studies_dir: Path, progress: Stages, folds: Coll
     from genre_models.prepare import open_task
 
     features = {family: sections["features"] for family, sections in config.family_sections.items()}
-    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress, folds=folds)
+    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress, fold_counts=folds)
 
 
 def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages, folds: Collection[int]) -> dict[str, Any]:
@@ -223,6 +224,24 @@ def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stag
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)}, folds)
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
     return task
+
+
+def confirming_folds(config: SearchConfig) -> tuple[int, ...]:
+    """Numbers of folds that confirmations need: none, or one.
+
+    Raises
+    ------
+    SearchError
+        If the trials are scored on the very same folds already.
+    """
+    if config.confirm is None:
+        return ()
+    if config.confirm.folds == folds_of(config):
+        raise SearchError(
+            f"{config.path}: confirm.folds: found {config.confirm.folds}, as in data.validation: the same folds would be trained again, to the same "
+            "scores; take another number"
+        )
+    return (config.confirm.folds,)
 
 
 def folds_of(config: SearchConfig) -> int:
@@ -247,6 +266,14 @@ def fingerprint_of(config: SearchConfig, data: TaskData, precision: str) -> dict
     for family, settings in data.features.items():
         parts["families"][family]["features"] = settings
     return parts
+
+
+def defaults_of(config: SearchConfig) -> dict[str, Any]:
+    """What a study did that was made before a parameter or a feature setting existed."""
+    defaults = config.fingerprint_defaults()
+    for family in defaults["families"].values():
+        family["features"] = FeatureSettings().model_dump(mode="json")
+    return defaults
 
 
 def tell_corpus(data: TaskData, console: Console) -> None:
@@ -335,7 +362,7 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     console.print(describe_space(config))
     try:
         with Stages(console) as stages:
-            data = _open(config, studies_dir, stages, () if config.confirm is None else (config.confirm.folds,))
+            data = _open(config, studies_dir, stages, confirming_folds(config))
     except CorpusError as error:
         console.print(plan_text(config, folds_of(config)), markup=False, highlight=False)
         console.print(f"no estimate of time, the corpus can't be read: {error}", markup=False, highlight=False)

@@ -118,12 +118,12 @@ class _Simulation:
 
     def _fill(self, now: float) -> None:
         while self._idle:
-            trial = self._next(now)
+            trial = self._next()
             if trial is None:
                 return
             self._train(now, self._idle.pop(0), trial)
 
-    def _next(self, now: float) -> Trial | None:
+    def _next(self) -> Trial | None:
         started = len(self._done.trials)
         while True:
             move = self._scheduler.next(not self._no_more and (self._most is None or started < self._most))
@@ -133,7 +133,7 @@ class _Simulation:
                 self._scheduler.resumed(trial)
                 return trial
             if not isinstance(move, Start):
-                return self._last_one(now)
+                return self._last_one()
             curve = self._draw(started, move.family)
             if curve is not None:
                 trial = Trial(started, "RUNNING", {"family": curve.family, "epochs": len(curve.values)}, bracket=move.bracket)
@@ -141,9 +141,12 @@ class _Simulation:
                 self._done.curves.append(curve)
                 self._scheduler.begun(trial)
                 return trial
-            self._no_more = True
+            if move.family is None:
+                self._no_more = True
+            else:
+                self._scheduler.exhausted(move.family)
 
-    def _last_one(self, now: float) -> Trial | None:
+    def _last_one(self) -> Trial | None:
         """As the loop does it: where nothing has had the full budget, what has come furthest goes on."""
         paused = [t for t in self._done.trials if t.paused is not None]
         if self._events or not paused or any(t.is_full for t in self._done.trials):

@@ -34,6 +34,8 @@ class StudyOwner:
     maximize : bool
     fingerprint : mapping, JSON-able
         What a resume must match.
+    defaults : mapping, optional
+        What a study did that was made before a key of the fingerprint existed.
 
     Raises
     ------
@@ -41,7 +43,9 @@ class StudyOwner:
         If the study was made with another fingerprint; the message lists the differing keys and the ways out.
     """
 
-    def __init__(self, studies_dir: Path, name: str, *, maximize: bool, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(
+        self, studies_dir: Path, name: str, *, maximize: bool, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    ) -> None:
         self.name = name
         self.maximize = maximize
         self.storage = StudyStorage(database(studies_dir, name))
@@ -53,7 +57,7 @@ class StudyOwner:
         )
         self._study_id = study._study_id
         attrs = self.storage.get_study_user_attrs(self._study_id)
-        refuse_mismatch(name, attrs.get("fingerprint"), fingerprint)
+        refuse_mismatch(name, attrs.get("fingerprint"), fingerprint, defaults or {})
         if "fingerprint" not in attrs:
             self._set("fingerprint", dict(fingerprint))
             metric = fingerprint.get("objective", {}).get("metric")
@@ -74,6 +78,10 @@ class StudyOwner:
 
     def _set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self._study_id, key, value)
+
+    def note_confirmation(self, confirm: Mapping[str, int] | None) -> None:
+        """How many finalists are to be confirmed before there is a winner, on how many folds: ``{"top", "folds"}``."""
+        self._set("confirm", None if confirm is None else dict(confirm))
 
     def describe(self, about: Mapping[str, str]) -> None:
         """Attributes of the study that its dashboard shows beside the scores."""
@@ -136,6 +144,10 @@ class StudyOwner:
         """Take in the value of an epoch; written within a second, and always before the trial's end."""
         self.trials[number].reports[epoch] = value
         self._pending.setdefault(number, {})[epoch] = value
+        self.flush_when_due()
+
+    def flush_when_due(self) -> None:
+        """Write what has waited for a second."""
         if time.monotonic() - self._last_write >= _REPORT_DELAY_S:
             self.flush()
 
@@ -218,17 +230,20 @@ class StudyOwner:
                 self._requeue(trial)
 
     def _requeue(self, trial: Trial) -> None:
-        if self.successor(trial) is not None or self._ancestors(trial) >= MAX_RETRIES:
+        if self.successor(trial) is not None or (trial.end != End.INTERRUPTED and self._ancestors(trial) >= MAX_RETRIES):
             return
         spec = {**trial.spec, "retry_of": trial.number, "first": trial.root}
         attrs = {"spec": spec, "family": spec["family"], "retry_of": trial.number}
         attrs |= {name: value for name in ("checkpoint", "bracket", "confirms") if (value := getattr(trial, name)) is not None}
+        if trial.checkpoint is not None:
+            # The seconds before the loss are its successor's too.
+            attrs["outcome"] = {key: trial.outcome[key] for key in ("seconds", "fit_seconds", "phases") if key in trial.outcome}
         known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
         trial_id, number = self.storage.insert_trial(
             self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known
         )
         successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
-        successor.checkpoint, successor.bracket = trial.checkpoint, trial.bracket
+        successor.checkpoint, successor.bracket, successor.outcome = trial.checkpoint, trial.bracket, attrs.get("outcome", {})
         self.trials[number] = successor
 
     def successor(self, trial: Trial) -> Trial | None:

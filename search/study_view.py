@@ -12,9 +12,9 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.config import diff_fingerprints
-from search.confirm import confirmations
+from search.confirm import confirmations, finalists, next_to_confirm
 from search.errors import StudyError
+from search.fingerprint import diff_fingerprints, grown
 from search.storage import StudyStorage
 from search.trial import Trial
 
@@ -26,7 +26,7 @@ def database(studies_dir: Path, name: str) -> Path:
     return studies_dir / name / "study.db"
 
 
-def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any]) -> None:
+def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Refuse a study of that name that was made with other settings, before any work is done; a new name is fine.
 
     Raises
@@ -43,7 +43,7 @@ def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any]) 
     finally:
         storage.engine.dispose()
     if attrs:
-        refuse_mismatch(name, attrs[0].get("fingerprint"), fingerprint)
+        refuse_mismatch(name, attrs[0].get("fingerprint"), fingerprint, defaults)
 
 
 class StudyView:
@@ -58,13 +58,22 @@ class StudyView:
     trials : list of Trial
     elapsed_seconds : float
         Searched so far, over all runs.
+    confirm : dict or None
+        ``{"top", "folds"}`` where the best are to be confirmed before there is a winner.
     """
 
     def __init__(
-        self, name: str, maximize: bool, metric: str | None, run: dict[str, Any], trials: list[Trial], elapsed_seconds: float = 0.0
+        self,
+        name: str,
+        maximize: bool,
+        metric: str | None,
+        run: dict[str, Any],
+        trials: list[Trial],
+        elapsed_seconds: float = 0.0,
+        confirm: dict[str, int] | None = None,
     ) -> None:
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
-        self.elapsed_seconds = elapsed_seconds
+        self.elapsed_seconds, self.confirm = elapsed_seconds, confirm
 
     @property
     def direction(self) -> str:
@@ -79,33 +88,35 @@ class StudyView:
         StudyError
             If there is none; the message counts what there is.
         """
-        return winner_of(self.name, self.trials, self.maximize)
+        return winner_of(self.name, self.trials, self.maximize, self.confirm)
 
 
-def winner_of(name: str, trials: list[Trial], maximize: bool) -> Trial:
+def winner_of(name: str, trials: list[Trial], maximize: bool, confirm: Mapping[str, int] | None = None) -> Trial:
     """The best of the trials that had the full budget; ties go to the earlier one.
 
-    Where some were confirmed on other folds, the best of these by that score.
+    With `confirm` (``{"top", "folds"}``) the best of the confirmed ones, by that score.
 
     Raises
     ------
     StudyError
-        If none had the full budget, or a confirmation is under way.
+        If none had the full budget, or a confirmation is still to be done.
     """
-    if any(t.confirms is not None and t.end is None for t in trials):
-        raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
-    confirmed = confirmations(trials)
-    if confirmed:
-        sign = 1 if maximize else -1
-        best = max(confirmed.values(), key=lambda t: (sign * t.value, -t.confirms))
-        return next(t for t in trials if t.number == best.confirms)
-    full = [t for t in trials if t.is_full and t.value is not None]
-    if not full:
+    best = finalists(trials, 1, maximize)
+    if not best:
         counts = {state: sum(t.state == state for t in trials) for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")}
         told = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trials yet"
         raise StudyError(f"study '{name}': no trial has had the full budget ({told}); run the search again to go on")
+    if confirm is None:
+        return best[0]
+    waiting = next_to_confirm(trials, confirm["top"], confirm["folds"], maximize)
+    if waiting is not None or any(t.confirms is not None and t.end is None for t in trials):
+        raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
+    confirmed = confirmations(trials, confirm["folds"])
+    if not confirmed:
+        return best[0]
     sign = 1 if maximize else -1
-    return max(full, key=lambda t: (sign * t.value, -t.number))
+    number = max(confirmed, key=lambda n: (sign * confirmed[n].value, -n))
+    return next(t for t in trials if t.number == number)
 
 
 def list_studies(studies_dir: Path) -> list[str]:
@@ -146,7 +157,7 @@ def read_study(studies_dir: Path, name: str) -> StudyView:
         storage.engine.dispose()
     run_file = path.parent / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0))
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"))
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:
@@ -171,9 +182,16 @@ def trial_of(frozen: FrozenTrial) -> Trial:
     )
 
 
-def refuse_mismatch(name: str, stored: Mapping[str, Any] | None, fingerprint: Mapping[str, Any]) -> None:
-    """Raise a StudyError where a study was made with another fingerprint; it lists the differing keys and the ways out."""
-    if stored is None or stored == json.loads(json.dumps(fingerprint)):
+def refuse_mismatch(name: str, stored: Mapping[str, Any] | None, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise a StudyError where a study was made with another fingerprint; it lists the differing keys and the ways out.
+
+    Keys that the program has learned since take what `defaults` gives for the study.
+    """
+    if stored is None:
+        return
+    fingerprint = json.loads(json.dumps(fingerprint))
+    stored = grown(stored, fingerprint, defaults)
+    if stored == fingerprint:
         return
     lines = "\n".join(f"  {line}" for line in diff_fingerprints(stored, fingerprint))
     raise StudyError(

@@ -99,14 +99,19 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] 
     all checkpoints; or ``{"error"}`` where it could not be written. A checkpoint that can't be read costs its epochs, not the trial.
     """
     written: dict[str, Any] = {}
+    last = 0
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
+        nonlocal last
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
         answer = ask(epoch, metrics)
+        last = epoch if metrics else last
         if answer == Decision.PAUSE:
-            written["checkpoint"] = write_checkpoint(Path(errand.checkpoints), epoch, snapshot)
+            # At a beat the epoch is one of a further part: it must not take the name of an earlier checkpoint.
+            name = f"{epoch:04d}" if metrics else f"{last:04d}-{epoch:04d}"
+            written["checkpoint"] = write_checkpoint(Path(errand.checkpoints) / name, epoch, snapshot)
         return answer
 
     try:
@@ -123,16 +128,16 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] 
         return Failure(getattr(error, "reason_code", "exception"), _one_line(error))
 
 
-def write_checkpoint(folder: Path, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
-    """Let the objective write its state into ``folder/EPOCH``; a full disk costs the checkpoint, not the trial."""
-    started, place = time.perf_counter(), folder / f"{epoch:04d}"
+def write_checkpoint(place: Path, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
+    """Let the objective write its state into a folder; a full disk costs the checkpoint, not the trial."""
+    started = time.perf_counter()
     try:
         snapshot(str(place))
         size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     except OSError as error:
         shutil.rmtree(place, ignore_errors=True)
         return {"error": _one_line(error)}
-    return {"epoch": epoch, "folder": f"{folder.name}/{place.name}", "bytes": size, "seconds": time.perf_counter() - started}
+    return {"epoch": epoch, "folder": f"{place.parent.name}/{place.name}", "bytes": size, "seconds": time.perf_counter() - started}
 
 
 def _one_line(error: Exception) -> str:

@@ -41,7 +41,7 @@ class Scheduler(Protocol):
     """What the loop asks of a scheduler."""
 
     def next(self, may_start: bool) -> Start | Resume | None:
-        """What a free worker should do; None is to wait. `may_start` is False for good once the study's trials are used up."""
+        """What a free worker should do; None is to wait. `may_start` is False where the study's trials are used up."""
         ...
 
     def begun(self, trial: Trial) -> None:
@@ -53,7 +53,7 @@ class Scheduler(Protocol):
         ...
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
-        """Whether a trial whose best value up to `epoch` is `best` goes on. Asked again for an epoch, it answers at least as kindly."""
+        """Whether a trial whose best value up to `epoch` is `best` goes on."""
         ...
 
     def parked(self, trial: Trial) -> None:

@@ -65,7 +65,7 @@ class Hyperband:
     def begun(self, trial: Trial) -> None:
         """It takes a place in its bracket, or a lost trial's."""
         if trial.bracket is None:
-            return  # begun under another scheduler, or not of the search: a confirmation
+            return  # the study was made before brackets were recorded
         while len(self._brackets) <= trial.bracket:
             number = len(self._brackets)
             plan = self._plans[number // len(self._families) % len(self._plans)]
@@ -80,6 +80,7 @@ class Hyperband:
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
         """At a rung: wait for the others, or learn at once what they have decided."""
         bracket = self._of(trial)
+        self._stand(trial, epoch)
         if epoch not in bracket.plan.levels[:-1]:
             return Decision.CONTINUE
         rung = bracket.plan.levels.index(epoch)
@@ -95,15 +96,25 @@ class Hyperband:
 
     def ended(self, trial: Trial, requeued: bool) -> None:
         """Early stops stand at the rungs above with their value; failures lose at every rung."""
-        if trial.bracket is None or requeued or trial.end == End.REFUSED:
+        if trial.bracket is None or requeued:
             return
         bracket = self._of(trial)
+        if trial.end == End.REFUSED:
+            bracket.members.pop(trial.root, None)  # it takes no place
+            return
         bracket.parked.discard(trial.root)
+        if trial.state == "FAIL":
+            for values in bracket.values:
+                values.setdefault(trial.root, _FAILED)
+        elif trial.end == End.EARLY_STOP:
+            self._stand(trial, math.inf)
+
+    def _stand(self, trial: Trial, epoch: float) -> None:
+        """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
+        bracket = self._of(trial)
         for rung, level in enumerate(bracket.plan.levels[:-1]):
-            if trial.state == "FAIL":
-                bracket.values[rung].setdefault(trial.root, _FAILED)
-            elif trial.end == End.EARLY_STOP and level > max(trial.reports):
-                bracket.values[rung][trial.root] = self._sign * trial.best(self._maximize)
+            if level < epoch and level not in trial.reports:
+                bracket.values[rung][trial.root] = self._sign * trial.best(self._maximize, level)
 
     def exhausted(self, family: str) -> None:
         """Its brackets are halved from what they have, and it takes no more of them."""
@@ -123,8 +134,10 @@ class Hyperband:
             self.begun(trial)
             bracket = self._of(trial)
             for rung, level in enumerate(bracket.plan.levels[:-1]):
-                if level in trial.reports and trial.state != "FAIL":
+                if level in trial.reports:
                     bracket.values[rung][trial.root] = self._sign * trial.best(self._maximize, level)
+            if trial.reports and trial.state != "FAIL":
+                self._stand(trial, max(trial.reports))
             # A place that was still free when one went on, or lost, was closed.
             went_on = max(trial.reports, default=0) > bracket.plan.levels[0]
             bracket.is_closed |= len(bracket.plan.levels) > 1 and (went_on or trial.state == "PRUNED")

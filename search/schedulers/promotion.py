@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
@@ -54,6 +55,7 @@ class AshaPromotion:
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
         """At a rung: wait, unless it would be chosen at once."""
+        self._stand(trial, epoch)
         if epoch not in self._levels:
             return Decision.CONTINUE
         self._values.setdefault((trial.family, epoch), {})[trial.root] = self._sign * best
@@ -77,10 +79,14 @@ class AshaPromotion:
             if not requeued:
                 self._forget(trial.root)
         elif trial.end == "early-stop":
-            for level in self._levels:
-                if level > max(trial.reports):
-                    self._note(trial, level)
-                    self._promoted.add((level, trial.root))
+            self._stand(trial, math.inf)
+
+    def _stand(self, trial: Trial, epoch: float) -> None:
+        """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
+        for level in self._levels:
+            if level < epoch and level not in trial.reports:
+                self._note(trial, level)
+                self._promoted.add((level, trial.root))
 
     def exhausted(self, family: str) -> None:
         """Never told: it asks for no family."""
@@ -95,6 +101,7 @@ class AshaPromotion:
             if trial.state == "FAIL" or not trial.reports:
                 continue
             reached = max(trial.reports)
+            self._stand(trial, reached)
             for level in self._levels:
                 if level in trial.reports:
                     self._note(trial, level)

@@ -6,6 +6,7 @@ starters would all be stopped. So a trial is only ever compared with trials of i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
@@ -73,6 +74,7 @@ class Asha(RunAll):
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
         """Continue or stop."""
+        self._stand(trial, epoch)
         if epoch not in self._levels:
             return Decision.CONTINUE
         values = self._table.setdefault((trial.family, epoch), {})
@@ -83,22 +85,27 @@ class Asha(RunAll):
 
     def ended(self, trial: Trial, requeued: bool) -> None:
         """A trial that stopped early by itself stands, with its value, at the rungs it did not reach; one that failed stands nowhere."""
-        if trial.state == "FAIL":
+        if trial.state == "FAIL" and not requeued:
             for values in self._table.values():
                 values.pop(trial.root, None)
         elif trial.end == "early-stop":
-            for level in self._levels:
-                if level > max(trial.reports):
-                    self._note(trial, level)
+            self._stand(trial, math.inf)
+
+    def _stand(self, trial: Trial, epoch: float) -> None:
+        """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
+        for level in self._levels:
+            if level < epoch and level not in trial.reports and trial.reports:
+                self._note(trial, level)
 
     def rebuild(self, trials: Iterable[Trial]) -> None:
-        """Fill the table from the study's finished trials."""
+        """Fill the table from the study's trials; those that wait to go on stand with what they have reported."""
         for trial in trials:
-            if trial.state not in ("COMPLETE", "PRUNED") or not trial.reports:
+            if trial.state == "FAIL" or not trial.reports:
                 continue
             for level in self._levels:
                 if level in trial.reports:
                     self._note(trial, level)
+            self._stand(trial, max(trial.reports))
             self.ended(trial, requeued=False)
 
     def _note(self, trial: Trial, level: int) -> None:

@@ -17,7 +17,7 @@ class Scripted:
 
     A snapshot is a file with the epoch in it; a resumed trial goes on after that epoch. Folds repeat the curve, each a little lower.
 
-    task keys: ``epoch_seconds``; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
+    task keys: ``epoch_seconds``; ``nan_widths``, ``nan_at``: configurations, or the epoch, whose value is NaN; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
     ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written.
     """
 
@@ -28,30 +28,41 @@ class Scripted:
         params, history, epoch = spec["params"], [], 0
         best, best_epoch, stopped_early, answer = -math.inf, 0, False, "continue"
         started = time.monotonic()
-        first = 1 if resume is None else self._read(resume) + 1
+        first, part_under_way = (1, 1) if resume is None else self._read(resume)
         for epoch in range(1, spec["epochs"] + 1):
             value = self._value(params, epoch)
             history.append({"epoch": epoch, "val_accuracy": value})
             if value > best:
                 best, best_epoch = value, epoch
-            if epoch < first:
+            if epoch < first or part_under_way > 1:
+                if self._stops_early(params, epoch, best_epoch):
+                    stopped_early = True
+                    break
                 continue
             time.sleep(self._task.get("epoch_seconds", 0.0))
             self._log(spec, epoch)
-            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder, epoch=epoch: self._write(folder, epoch))
+            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder, epoch=epoch: self._write(folder, epoch, 1))
             if answer != "continue":
                 break
-            if params.get("patience") and epoch - best_epoch >= params["patience"]:
+            if self._stops_early(params, epoch, best_epoch):
                 stopped_early = True
                 break
         scores, wanted = [best], spec.get("folds", 1) * spec.get("repeats", 1)
+        scores += [best - 0.001 * part for part in range(2, part_under_way)]
+        if answer == "continue" and wanted > 1 and stopped_early and part_under_way == 1:
+            answer = report(spec["epochs"], {"val_accuracy": best}, lambda folder: self._write(folder, spec["epochs"], 2))
         while answer == "continue" and len(scores) < wanted:
             part = len(scores) + 1
-            answer = report(1, {}, lambda folder: None)  # a beat
-            if answer == "continue":
+            for beat in (1, 2):
                 time.sleep(self._task.get("epoch_seconds", 0.0))
+                self._log(spec, 100 * part + beat)
+                answer = report(beat, {}, lambda folder, part=part: self._write(folder, 1, part))
+                if answer != "continue":
+                    break
+            if answer == "continue":
                 scores.append(best - 0.001 * part)
-                answer = report(spec["epochs"] + part - 1, {"val_accuracy": sum(scores) / part}, lambda folder: None)
+                step = spec["epochs"] + part - 1
+                answer = report(step, {"val_accuracy": sum(scores) / part}, lambda folder, step=step, part=part: self._write(folder, step, part + 1))
         if workdir:
             Path(workdir).mkdir(parents=True, exist_ok=True)
             (Path(workdir) / "curve.csv").write_text("epoch\n")
@@ -62,22 +73,27 @@ class Scripted:
             "parts": len(scores), "parts_wanted": wanted, "scores": scores,
         }  # fmt: skip
 
-    def _write(self, folder: str, epoch: int) -> None:
+    def _stops_early(self, params: dict[str, Any], epoch: int, best_epoch: int) -> bool:
+        return bool(params.get("patience")) and epoch - best_epoch >= params["patience"]
+
+    def _write(self, folder: str, epoch: int, part: int) -> None:
         if self._task.get("full_disk"):
             raise OSError(28, "No space left on device")
-        Path(folder).mkdir(parents=True)
-        (Path(folder) / "epoch").write_text(str(epoch))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "epoch").write_text(f"{epoch} {part}")
 
-    def _read(self, folder: str) -> int:
+    def _read(self, folder: str) -> tuple[int, int]:
+        """The next epoch of the first part, and the part that was under way."""
         try:
-            return int((Path(folder) / "epoch").read_text())
+            epoch, part = map(int, (Path(folder) / "epoch").read_text().split())
+            return epoch + 1, part
         except (OSError, ValueError) as error:
             error.reason_code = "snapshot"
             raise
 
     def _value(self, params: dict[str, Any], epoch: int) -> float:
         kind = self._task.get("misbehave")
-        if kind == "nan":
+        if kind == "nan" or params["width"] in self._task.get("nan_widths", ()) or epoch == self._task.get("nan_at"):
             return math.nan
         if kind == "raise":
             raise ValueError("scripted to fail")

@@ -13,7 +13,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.config import SearchConfig, diff_fingerprints, load_space
+from search.config import SearchConfig, load_space
+from search.fingerprint import diff_fingerprints, grown
 from search.domains import ChoiceDomain, Fixed, FloatDomain, IntDomain
 from search.errors import SearchError, SpaceFileError
 from search.space import Parameter
@@ -458,3 +459,14 @@ print(time.process_time())
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 1.0, "seconds of processor time"
+
+
+def test_a_parameter_that_came_later_keeps_no_old_study_from_going_on(tmp_path: Path) -> None:
+    config = load(tmp_path, "families: {net: {depth: {int: [2, 5]}}}")
+    file = json.loads(json.dumps(config.fingerprint_parts()))
+    study = json.loads(json.dumps(file))
+    del study["families"]["net"]["rate"]
+    assert grown(study, file, config.fingerprint_defaults()) == file
+    changed = load(tmp_path, "families: {net: {depth: {int: [2, 5]}, rate: 0.05}}")
+    file = changed.fingerprint_parts()
+    assert diff_fingerprints(grown(study, file, changed.fingerprint_defaults()), file) == ["families.net.rate: study has 0.001, file has 0.05"]

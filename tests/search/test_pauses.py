@@ -170,6 +170,31 @@ def test_further_parts_are_reported_as_running_means_and_may_be_spared(tmp_path:
     assert view.winner().value == max(t.value for t in full)
 
 
+def test_stopped_in_a_later_part_it_goes_on_there_with_all_its_reports(studies: Studies, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    changes = {"scheduler": "none", "trials": 1, "repeats": 4, "engine": "inline"}
+    driver = studies.start({"epoch_seconds": 0.1, "log": str(log)}, **changes)
+    until(lambda: log.exists() and any(epoch > 300 for _, _, epoch in studies.epochs_logged(log)))
+    driver.kill(signal.SIGINT)
+    assert driver.wait() == 130, driver.text
+    again = studies.start({"log": str(log)}, **changes)
+    assert again.wait() == 0, again.text
+    trial = studies.read().winner()
+    assert sorted(trial.reports) == list(range(1, EPOCHS + 4)) and trial.outcome["parts"] == 4
+    assert {epoch for (_, epoch), n in epochs_of(log).items() if n > 1} <= {"301", "302"}, "only the part under way is begun again"
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "asha_promotion", "asha"])
+def test_a_family_that_stops_early_holds_nobody_up_with_parts_either(tmp_path: Path, scheduler: str) -> None:
+    space = tmp_path / "space.yaml"
+    text = space_text(engine="inline", scheduler=scheduler, trials=17, repeats=2, families="")
+    space.write_text(text + "  fast: {quality: {float: [0, 1]}, patience: {int: [0, 4]}}\n")
+    run(tmp_path, load_space(space, FAMILIES, {}), {}, Console(file=io.StringIO()))
+    trials = read_study(tmp_path, "s").trials
+    assert all(t.end is not None for t in trials) and any(t.is_full for t in trials)
+    assert not [t for t in trials if t.reason and "the search ended before" in t.reason and scheduler == "hyperband"]
+
+
 def test_the_best_few_are_confirmed_before_one_wins(tmp_path: Path) -> None:
     view, text = search(tmp_path, scheduler="asha", confirm="{top: 2, folds: 5}", trials=20)
     best = sorted((t for t in view.trials if t.is_full), key=lambda t: -t.value)[:2]
@@ -220,3 +245,32 @@ def test_one_worker_repeats_a_search_exactly(tmp_path: Path) -> None:
         view, _ = search(tmp_path / name, scheduler="asha_promotion", sampler="tpe", trials=25)
         told.append([(t.spec, t.params, t.reports, t.end, t.value) for t in view.trials])
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("scheduler", ["hyperband", "asha_promotion"])
+def test_failures_among_trials_that_pause_are_not_failures_in_a_row(tmp_path: Path, scheduler: str) -> None:
+    view, text = search(tmp_path, {"nan_widths": [3, 4]}, scheduler=scheduler, trials=40)
+    assert_whole(view.trials)
+    assert sum(t.end == "nan" for t in view.trials) > 10 and "in a row" not in text
+    assert sum(t.counts for t in view.trials) == 40 and any(t.is_full for t in view.trials)
+
+
+def test_a_search_whose_minutes_are_used_up_finishes_one_trial_whenever_it_is_run_again(tmp_path: Path) -> None:
+    view, _ = search(tmp_path, {"nan_at": 9}, scheduler="none", trials="null", minutes=0.001)
+    assert not any(t.is_full for t in view.trials)
+    view, _ = search(tmp_path, {"epoch_seconds": 0.005}, scheduler="none", trials="null", minutes=0.002)
+    waiting = [t.number for t in view.trials if t.state == "WAITING"]
+    view, _ = search(tmp_path, scheduler="none", trials="null", minutes=0.002)
+    assert any(t.is_full for t in view.trials) or not waiting
+
+
+def test_new_leaders_must_be_confirmed_before_they_or_others_win(tmp_path: Path) -> None:
+    confirm = "{top: 2, folds: 5}"
+    search(tmp_path, scheduler="none", trials=3, confirm=confirm)
+    # Without the confirmation in the file the best score wins, whatever was confirmed before.
+    view, _ = search(tmp_path, scheduler="none", trials=30)
+    assert view.winner().value == max(t.value for t in view.trials if t.is_full)
+    view, _ = search(tmp_path, scheduler="none", trials=30, confirm=confirm)
+    finalists = sorted((t for t in view.trials if t.is_full), key=lambda t: -t.value)[:2]
+    confirmed = {t.confirms: t.value for t in view.trials if t.confirms is not None}
+    assert set(confirmed) >= {t.number for t in finalists} and view.winner().number == max(confirmed, key=confirmed.get)

@@ -115,6 +115,32 @@ def test_a_failed_configuration_never_goes_on_and_holds_nobody_up() -> None:
     assert scheduler.next(False).root == 1 and list(scheduler.losers()) == [0]
 
 
+def test_a_promoted_trial_that_fails_leaves_the_decided_rung_as_it_was_after_a_restart_too() -> None:
+    live = hyperband(1, 9, 3)
+    trials = [Trial(n, "RUNNING", {"family": "a", "epochs": 9}, bracket=0) for n in range(9)]
+    for trial in trials:
+        live.begun(trial)
+    for trial in trials:
+        trial.reports[1] = 1 - 0.1 * trial.number
+        if live.decide(trial, 1, trial.reports[1]) == "pause":
+            trial.paused, trial.state = 1, "WAITING"
+            live.parked(trial)
+        else:
+            trial.end, trial.state = "pruned", "PRUNED"
+            live.ended(trial, requeued=False)
+    for root in live.losers():
+        trials[root].end, trials[root].state, trials[root].paused = "pruned", "PRUNED", None
+        live.ended(trials[root], requeued=False)
+    first = trials[live.next(False).root]
+    first.paused, first.state = None, "RUNNING"
+    live.resumed(first)
+    first.end, first.state = "nan", "FAIL"
+    live.ended(first, requeued=False)
+    rebuilt = hyperband(1, 9, 3)
+    rebuilt.rebuild(trials)
+    assert rebuilt.next(False) == live.next(False) and rebuilt.next(False) is not None
+
+
 def test_a_lost_trials_successor_takes_its_place() -> None:
     scheduler = hyperband(1, 3, 3)
     trials = [Trial(n, "RUNNING", {"family": "a", "epochs": 3}, bracket=0) for n in range(3)]

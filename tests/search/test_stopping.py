@@ -88,3 +88,13 @@ def test_an_early_stop_stands_at_later_rungs_and_a_lost_trial_nowhere() -> None:
     asha.rebuild([ended(0, "a", [0.8, 0.8], "early-stop"), ended(1, "a", [0.9] * 3, "orphan")])
     assert asked(asha, "a", 2, 9, 0.7) is Decision.STOP
     assert asked(asha, "a", 3, 9, 0.85) is Decision.CONTINUE
+
+
+def test_a_trial_that_waits_to_go_on_stands_where_it_was() -> None:
+    asha = Asha(LEVELS, 3, maximize=True)
+    lost = ended(0, "a", [0.9] * 3, "orphan")
+    successor = Trial(1, "WAITING", {"family": "a", "retry_of": 0, "first": 0}, reports=dict(lost.reports))
+    asha.rebuild([lost, successor])
+    assert asked(asha, "a", 2, 3, 0.5) is Decision.STOP
+    asha.ended(lost, requeued=True)
+    assert asked(asha, "a", 3, 3, 0.6) is Decision.STOP
