@@ -50,13 +50,13 @@ class CopyMasks:
 
 
 def _ends(drawn: np.ndarray, length: int, largest: int) -> np.ndarray:
-    """First place of masks, and the one after their last, int16 [shape=(n, masks, 2)], from two numbers in [0, 1) each."""
+    """First place of masks, and the one after their last, int32 [shape=(n, masks, 2)], from two numbers in [0, 1) each."""
     largest = min(largest, length)
     size = np.floor(drawn[..., 0] * (largest + 1))
     start = np.floor(drawn[..., 1] * (length - size + 1))
-    return np.stack([start, start + size], axis=-1).astype(np.int16)
+    return np.stack([start, start + size], axis=-1).astype(np.int32)
 
 
 def _inside(ends: np.ndarray, length: int) -> np.ndarray:
-    place = np.arange(length, dtype=np.int16)
+    place = np.arange(length, dtype=np.int32)
     return ((place >= ends[..., :1]) & (place < ends[..., 1:])).any(axis=1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from genre_models.scan import ScanRow
 
-BATCH = 32  # items in memory at once while held-out features are made
+BATCH = 32  # held-out tracks whose features are in memory at once, and windows that are predicted at once
 REMEDY = "put the file back as it was when the study was made, then run the same command again"
 
 
@@ -126,7 +126,9 @@ def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int
         parts = []
         for start in range(0, len(rows), BATCH):
             batch = np.stack([next(features) for _ in rows[start : start + BATCH]])
-            parts.append(by_track(predict(cut(batch, segments)), segments))
+            windows = cut(batch, segments)
+            p = [predict(windows[first : first + BATCH]) for first in range(0, len(windows), BATCH)]
+            parts.append(by_track(np.concatenate(p), segments))
             progress(start + len(batch), len(rows), "held-out tracks")
         p = np.concatenate(parts)
     if p.shape != (len(rows), len(labels)) or not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max() > 1e-3:

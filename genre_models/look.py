@@ -155,7 +155,7 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
     said.step(f"evaluating once on {len(rows)} held-out tracks")
     evaluation = final.evaluate(folder / "model", rows, said.progress)
     pipeline = json.loads((folder / "model" / "pipeline.json").read_text(encoding="utf-8"))
-    metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner.validation_accuracy)
+    metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner)
     verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history)
     return request.seal.close(look.number, {key: metrics[key] for key in verdict.IN_THE_RECEIPT})
 

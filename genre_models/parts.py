@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from genre_models.artifacts import WEIGHTS, copy_weights, write_tables, write_weights
+from genre_models.errors import SnapshotError
 from genre_models.metrics import wilson_interval
 from genre_models.part_snapshots import TrialState, read_trial, write_trial
+from genre_models.snapshots import Report, Snapshot
 
-Snapshot = Callable[[str], None]
-Report = Callable[[int, dict[str, float], Snapshot], str]
 PHASES = ("build", "train", "validate", "report")
 DECIDES = ("family", "params", "features", "epochs", "seed", "precision")  # keys of a specification that change what is trained
 
@@ -121,7 +121,11 @@ class Parts:
 
     def run(self, resume: str | None = None) -> None:
         """Train part after part, those that a snapshot holds excepted, until all are done or an answer ends the trial."""
-        family_snapshot = self._restore(Path(resume)) if resume is not None else None
+        family_snapshot = None
+        if resume is not None:
+            family_snapshot = self._restore(Path(resume))
+            if family_snapshot is None and len(self.done) < self.wanted:
+                self._tell(len(self.done))
         while len(self.done) < self.wanted and self._answer == "continue":
             if not self._run_part(len(self.done) + 1, family_snapshot):
                 break
@@ -130,9 +134,11 @@ class Parts:
     def _run_part(self, number: int, resume: str | None) -> bool:
         """Train one part and take down what it gave; False where it was cut short and gives nothing. Its network is gone afterwards."""
         data = self._data_of((number - 1) % self.folds if self.folds > 1 else None)
+        reported = 0
 
         def on_epoch(epoch: int, metrics: dict[str, float], snapshot: Snapshot) -> str:
-            self._under_way = number, snapshot
+            nonlocal reported
+            self._under_way, reported = (number, snapshot), epoch
             self._answer = self._report(epoch, metrics if number == 1 else {}, self.snapshot)
             return self._answer
 
@@ -154,17 +160,23 @@ class Parts:
             if self._workdir is not None:
                 self._weights = write_weights(self._workdir, fitted)
         self.done.append(part)
-        if is_whole and self._answer == "continue" and self.wanted > 1:
-            self._tell(number, best)
+        is_told = number == 1 and reported == self._spec["epochs"]  # not where it stopped early, and not if it was resumed at its very end
+        if is_whole and self._answer == "continue" and self.wanted > 1 and not is_told:
+            self._tell(number)
         return is_whole
 
-    def _tell(self, number: int, best: Mapping[str, float]) -> None:
-        """Report a part that is done; the first was reported epoch by epoch, and lacks the full budget's step only if it stopped early."""
-        epochs = self._spec["epochs"]
+    def _tell(self, number: int) -> None:
+        """Report the step of a part that is done: of the first the full budget's, with its best epoch where it stopped early.
+
+        A trial that was stopped at that step tells it again when it goes on: what was answered then may not have been about its score.
+        """
+        epochs, first = self._spec["epochs"], self.done[0]
         if number > 1:
-            self._answer = self._report(epochs + number - 1, {self._metric: self.value}, self.snapshot)
-        elif self.done[0].epochs < epochs:
-            self._answer = self._report(epochs, {name: value for name, value in best.items() if name != "epoch"}, self.snapshot)
+            metrics = {self._metric: self.value}
+        else:
+            row = self._history[(epochs if first.epochs == epochs else first.best_epoch) - 1]
+            metrics = {name: value for name, value in row.items() if name != "epoch"}
+        self._answer = self._report(epochs + number - 1, metrics, self.snapshot)
 
     @property
     def value(self) -> float:
@@ -182,7 +194,10 @@ class Parts:
     def _restore(self, folder: Path) -> str | None:
         """Take over a snapshot; the folder of the family's own, if a part was under way."""
         state = read_trial(folder, self._identity)
-        self.done = [Part(**part) for part in state.parts]
+        try:
+            self.done = [Part(**part) for part in state.parts]
+        except TypeError as error:
+            raise SnapshotError(f"{folder}: the snapshot is of another version ({error}): start the trial afresh") from error
         self._history, self._parameters = state.history, state.parameters
         self._predictions, self._weights = state.predictions, state.weights
         if self._weights is not None and self._workdir is not None:

@@ -76,8 +76,10 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
         One for each epoch; keys that a family did not record are left out of the picture.
     """
     figure, longest = _figure(10.0, 4.2), max(len(search), len(retrain))
-    has_folds = "folds" in metrics.get("validated_by", "")
-    shown, marked = ("search, fold 1", "mean best epoch") if has_folds else ("search", "best epoch")
+    parts = metrics.get("validated_by", "hold-out")
+    shown, marked = "search", "best epoch"
+    if parts != "hold-out":
+        shown, marked = "search, fold 1" if "folds" in parts else "search, training 1", "mean best epoch"
     for axes, (name, label) in zip(figure.subplots(1, 2), {"loss": "loss (nats)", "accuracy": "accuracy"}.items(), strict=True):
         _line(axes, search, name, TRAIN, "-", f"{shown}, training")
         _line(axes, search, f"val_{name}", VALIDATION, "-", f"{shown}, validation")

@@ -65,14 +65,14 @@ class TaskData:
         return deal_folds(self.split.groups, k, self.seed)
 
     def task(
-        self, objective: Mapping[str, str], limits: Mapping[str, float | None], folds: Collection[int] = ()
+        self, objective: Mapping[str, str], limits: Mapping[str, float | None], fold_counts: Collection[int] = ()
     ) -> dict[str, Any]:
         """What a worker builds its objective from (docs/design.md, section 5); no held-out item is in it.
 
         Parameters
         ----------
         objective, limits : mapping
-        folds : collection of int
+        fold_counts : collection of int
             Numbers of folds that trials may ask for, besides that of ``data.validation``; 1 is none.
 
         Raises
@@ -80,7 +80,7 @@ class TaskData:
         CorpusError
             A class has too few tracks for that many folds.
         """
-        deals = {k: self.folds(k) for k in sorted({self.validation_folds, *folds} - {None, 1})}
+        deals = {k: self.folds(k) for k in sorted({self.validation_folds, *fold_counts} - {None, 1})}
         tracks = self.development
         if deals:
             tracks = [track | {"folds": {str(k): fold[track["id"]] for k, fold in deals.items()}} for track in tracks]
@@ -96,12 +96,11 @@ class TaskData:
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the data a resumed study must match."""
-        ids = {part: sorted(t.id for t in tracks) for part, tracks in (("train", self.split.train), ("validation", self.split.validation))}
         found = {
             "content": self.scan.fingerprint,
             "split_id": self.split.split_id,
-            "train": _digest(ids["train"]),
-            "validation": _digest(ids["validation"]),
+            "train": _digest([track.labelled_id for track in self.split.train]),
+            "validation": _digest([track.labelled_id for track in self.split.validation]),
         }
         if self.validation_folds is not None:
             found["folds"] = _digest([f"{id} {fold}" for id, fold in sorted(self.folds(self.validation_folds).items())])
@@ -131,7 +130,7 @@ def open_task(
     seed: int,
     cache_dir: Path,
     *,
-    folds: Collection[int] = (),
+    fold_counts: Collection[int] = (),
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> TaskData:
@@ -145,7 +144,7 @@ def open_task(
     seed : int
         Deals validation from training tracks, and folds.
     cache_dir : Path
-    folds : collection of int
+    fold_counts : collection of int
         Numbers of folds that `TaskData.task` will be asked for: too few tracks for them are then said before anything is computed.
     workers : int, optional
         Processes; None takes all cores.
@@ -163,7 +162,7 @@ def open_task(
     split = deal(scan, data, seed)
     resolved = {family: resolve_features(settings, scan) for family, settings in features.items()}
     opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds)
-    for k in set(folds) - {1}:
+    for k in set(fold_counts) - {1}:
         opened.folds(k)
     return opened
 
@@ -172,5 +171,5 @@ def _row(track: ScanRow, part: str) -> dict[str, str]:
     return {"id": track.id, "label": track.label, "path": str(track.path), "content": track.content, "part": part}
 
 
-def _digest(ids: list[str]) -> str:
-    return hashlib.blake2b("\n".join(ids).encode(), digest_size=8).hexdigest()
+def _digest(lines: list[str]) -> str:
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).hexdigest()

@@ -29,6 +29,27 @@ RECORDED_VERSIONS = ("keras", "tensorflow", "torch", "jax", "numpy", "librosa", 
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """The score by which a winner was chosen among the best few, all of them trained again on other folds.
+
+    Parameters
+    ----------
+    folds : int
+    metric : str
+        The objective's.
+    value : float
+        Mean of the metric over the folds.
+    val_accuracy : float or None
+        Mean over the folds; None where it was not recorded.
+    """
+
+    folds: int
+    metric: str
+    value: float
+    val_accuracy: float | None
+
+
+@dataclass(frozen=True)
 class Winner:
     """The trial to be retrained, as its study recorded it.
 
@@ -46,6 +67,8 @@ class Winner:
         The trial's epochs, for the picture of its learning curve; those of its first part where it has several.
     validation_accuracy : float or None
         At `best_epoch`, or the mean over all parts at theirs; None where the trial did not record it.
+    confirmed : Confirmed or None
+        None where the search confirmed nothing.
     """
 
     study: str
@@ -55,6 +78,7 @@ class Winner:
     learning_rates: tuple[float, ...]
     history: tuple[dict, ...]
     validation_accuracy: float | None
+    confirmed: Confirmed | None = None
 
 
 def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, dict], None]) -> None:

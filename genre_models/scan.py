@@ -72,6 +72,11 @@ class ScanRow:
     official_part: str | None = None
     group: str | None = None
 
+    @property
+    def labelled_id(self) -> str:
+        """The id, and the class where the id does not hold it: ``rock/a``, but ``000002 Rock``."""
+        return self.id if self.id.startswith(f"{self.label}/") else f"{self.id} {self.label}"
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -82,7 +87,7 @@ class Scan:
     rows : tuple of ScanRow
         Sorted by id, unreadable ones included.
     fingerprint : str
-        16 hex digits over the sorted (id, content) of the readable rows.
+        16 hex digits over the (labelled id, content) of the readable rows, sorted by id.
     kind : {"audio", "image"}
     decoded, cached : int
         Files decoded now, and files known from an earlier scan.
@@ -148,7 +153,7 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
                 f"{error.filename or cache_dir}: can't be written ({error.strerror}); free space, or choose another folder for the cache"
             ) from error
     rows = _rows(corpus.tracks, stamps, facts)
-    fingerprint = _digest([[row.id, row.content] for row in rows if row.readable])
+    fingerprint = _digest([[row.labelled_id, row.content] for row in rows if row.readable])
     return Scan(rows, fingerprint, corpus.kind, decoded=len(new), cached=len(corpus.tracks) - len(new))
 
 

@@ -1,4 +1,4 @@
-"""A training run's state on disk: arrays and counters, whole or absent, nothing pickled.
+"""A training run's state on disk: arrays and counters, whole or absent, nothing pickled; and how a run offers it as it reports.
 
 `state.json` names the array file that belongs to it and is renamed into place last, so a crash between the two leaves the snapshot before.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,12 @@ import numpy as np
 from genre_models.durable import write_text, write_whole
 from genre_models.errors import SnapshotError
 
+Snapshot = Callable[[str], None]  # writes the state into a folder
+Report = Callable[[int, dict[str, float], Snapshot], str]  # (epoch, metrics, snapshot) -> "continue" | "stop" | "pause"
+
 FORMAT = 1
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # what a file that is cut short or garbled raises
+# What a file raises that is cut short, garbled or of another version.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
 def write_snapshot(folder: str | Path, epoch: int, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:

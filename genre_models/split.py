@@ -75,7 +75,7 @@ def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
     groups = gather(readable, group_of)
     if data.split is not None:
         parts, list_notes = read_official(scan.rows) if data.split == "official" else read_parts(data.split, scan.rows)
-        notes += list_notes + warn_of_ties_across(parts, groups)
+        notes += list_notes + warn_of_ties_across(_sides(parts, data.validation), groups)
         parts = _complete_lists(parts, group_of, data, seed)
         used = [row for part in parts.values() for row in part]
     else:
@@ -110,10 +110,19 @@ def name_split(held_out: Iterable[ScanRow]) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
 
+def _sides(parts: Parts, validation: ValidationSettings) -> Parts:
+    """The parts between which nothing is dealt anew: folds are dealt from the tracks of train and validation together."""
+    if validation.folds is None or "validation" not in parts:
+        return parts
+    others = {part: rows for part, rows in parts.items() if part not in ("train", "validation")}
+    return {"train and validation": [*parts["train"], *parts["validation"]], **others}
+
+
 def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int) -> Parts:
     if "validation" not in parts or data.validation.folds is not None:
         listed = [*parts["train"], *parts.get("validation", ())]
-        _check_classes(listed, least=2, part="train", why="one for training and one for validation")
+        where = "data.split: train and validation together" if "validation" in parts else "data.split.train"
+        _check_classes(listed, least=2, where=where, why="one for training and one for validation")
         parts = {**parts, **_deal_validation(gather(listed, group_of), data.validation, seed)}
     labels = {row.label for rows in parts.values() for row in rows}
     if len(labels) < 2:
@@ -148,10 +157,10 @@ def _check_enough(rows: Sequence[ScanRow]) -> None:
         raise CorpusError(f"only one class ({next(iter(files))}), but at least 2 are needed")
 
 
-def _check_classes(rows: Sequence[ScanRow], least: int, part: str, why: str) -> None:
+def _check_classes(rows: Sequence[ScanRow], least: int, where: str, why: str) -> None:
     for label, n in sorted(Counter(row.label for row in rows).items()):
         if n < least:
-            raise CorpusError(f"data.split.{part}: class {label!r} has {n} readable tracks, but at least {least} are needed ({why})")
+            raise CorpusError(f"{where}: class {label!r} has {n} readable tracks, but at least {least} are needed ({why})")
 
 
 def _folder(rows: Sequence[ScanRow], label: str) -> str:

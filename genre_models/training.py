@@ -20,11 +20,8 @@ from genre_models.errors import SnapshotError, TrainingDiverged
 from genre_models.fitted import Data, Fitted, Network, predict
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
-from genre_models.snapshots import read_snapshot, write_snapshot
+from genre_models.snapshots import UNREADABLE, Report, read_snapshot, write_snapshot
 from genre_models.training_items import TrainingItems
-
-Snapshot = Callable[[str], None]
-Report = Callable[[int, dict[str, float], Snapshot], str]
 
 
 def hit_share(targets, scores):
@@ -90,8 +87,10 @@ def train(
     ------
     TrainingDiverged
         The loss or a probability is not finite.
+    SnapshotError
+        The snapshot can't be read, or belongs to another run.
     GenreModelsError
-        The snapshot belongs to another run, or the learning rates do not suffice.
+        The learning rates do not suffice.
     """
     run = _Run(build, params, data, epochs, seed, precision, learning_rates)
     if resume is not None:
@@ -227,19 +226,28 @@ class _Run:
         write_snapshot(folder, len(self.history), arrays, {"identity": self._identity(), "history": self.history, **parts})
 
     def restore(self, folder: str) -> None:
-        """Take over a snapshot's state."""
+        """Take over a snapshot's state.
+
+        Raises
+        ------
+        SnapshotError
+            It can't be read, or is of another run, another network or another version.
+        """
         arrays, state = read_snapshot(folder)
-        for key, value in self._identity().items():
-            if state["identity"].get(key) != value:
-                raise SnapshotError(f"{folder}: the snapshot is of another run: {key} was {state['identity'].get(key)!r}, now {value!r}")
         try:
-            for name, variable in self._variables().items():
-                variable.assign(arrays[name])
-        except (KeyError, ValueError) as error:
-            raise SnapshotError(f"{folder}: the snapshot is of another network ({error}): start the trial afresh") from error
-        count = sum(name.startswith("best/") for name in arrays)
-        self.best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
-        self.rate, self.stopping, self.best = (
-            LearningRate(**state["rate"]), EarlyStopping(**state["stopping"]), BestEpoch(**state["best"])
-        )
-        self.history = state["history"]
+            before = dict(state["identity"])
+            self.rate, self.stopping = LearningRate(**state["rate"]), EarlyStopping(**state["stopping"])
+            self.best, self.history = BestEpoch(**state["best"]), list(state["history"])
+            count = sum(name.startswith("best/") for name in arrays)
+            self.best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
+        except UNREADABLE as error:
+            raise SnapshotError(f"{folder}: the snapshot is of another version ({error}): start the trial afresh") from error
+        for key, value in self._identity().items():
+            if before.get(key) != value:
+                raise SnapshotError(f"{folder}: the snapshot is of another run: {key} was {before.get(key)!r}, now {value!r}")
+        for name, variable in self._variables().items():
+            found = arrays[name].shape if name in arrays else "missing"
+            if found != tuple(variable.shape):
+                told = f"the snapshot is of another network, {name} is {found}, not {tuple(variable.shape)}"
+                raise SnapshotError(f"{folder}: {told}: start the trial afresh")
+            variable.assign(arrays[name])

@@ -9,7 +9,7 @@ import numpy as np
 
 from genre_models.segments import window_shape, windows_at
 
-HELD_BYTES = 256 * 2**20  # of features held by each worker; beyond that they are read from the shared map, batch by batch
+HELD_BYTES = 256 * 2**20  # of one feature setting, held by each worker; beyond that they are read from the shared map, batch by batch
 
 
 class Store(Protocol):
@@ -24,7 +24,8 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """A store that reads a small corpus once and then holds it: for all trials of a worker, however each deals and cuts the tracks.
+    """A store that reads a small corpus once and then holds it: for all trials of a worker with one feature setting, however each deals
+    and cuts the tracks.
 
     Parameters
     ----------

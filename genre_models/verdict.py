@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from genre_models.durable import write_text, write_whole
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from genre_models.final import Evaluation
+    from genre_models.retrain import Winner
 
 SCHEMA = 1
 IN_THE_RECEIPT = ("accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "ece", "n_tracks")
 
 
-def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accuracy: float | None) -> dict:
+def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner) -> dict:
     """The content of ``metrics.json``.
 
     Parameters
@@ -32,8 +34,8 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accur
         ``pipeline.json`` of the model.
     look : dict
         The receipt ``opened``.
-    validation_accuracy : float or None
-        Of the winning trial; with folds or repeats the mean over them.
+    winner : Winner
+        What its search said of it.
     """
     return {
         "schema": SCHEMA,
@@ -45,8 +47,9 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, validation_accur
         "look": look["look"],
         "reason": look["reason"],
         **final_metrics(evaluation.labels, evaluation.y_true, evaluation.p),
-        "validation_accuracy": validation_accuracy,
+        "validation_accuracy": winner.validation_accuracy,
         "validated_by": describe_parts(pipeline["spec"]) or "hold-out",
+        "confirmed": None if winner.confirmed is None else asdict(winner.confirmed),
         "epochs": pipeline["epochs"],
         "train_seconds": pipeline["train_seconds"],
         "peak_ram_evaluation_mib": round(evaluation.peak_ram_mib, 1),
@@ -93,6 +96,9 @@ def card(metrics: dict, pipeline: dict) -> str:
     (low, high), (f1_low, f1_high) = metrics["accuracy_ci95"], metrics["macro_f1_ci95"]
     validation = metrics["validation_accuracy"]
     scored = "nothing on record" if validation is None else f"{validation:.3f}{_mean_over(metrics)}"
+    confirmed = metrics.get("confirmed")
+    if confirmed is not None:
+        scored += f"; of the best few,\nall trained again on {confirmed['folds']} folds, it had the best score, {_again(confirmed)}"
     title = f"# {metrics['family']} from study {metrics['study']}, trial {metrics['trial']}"
     demo = "\n\n**demo**: trained and scored on synthesised music. The numbers say nothing about real genres.\n" if metrics["demo"] else "\n"
     look = f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
@@ -107,8 +113,8 @@ Tells {len(metrics["labels"])} classes of {pipeline["kind"]} apart: {", ".join(m
 | log loss | {metrics["log_loss"]:.3f} nats | |
 | calibration error | {metrics["ece"]:.3f} (15 bins) | |
 
-{look}. In the search, on validation tracks, the trial scored {scored}: that number chose
-the model, so it flatters it; the table above is the honest one, for tracks like these.
+{look}. In the search, on validation tracks, the trial scored {scored}: such scores chose
+the model, so they flatter it; the table above is the honest one, for tracks like these.
 
 - Trained on all {pipeline["n_tracks"]} development tracks for {metrics["epochs"]} epochs in {metrics["train_seconds"]:.0f} s, with the trial's
   learning rates and without validation; {pipeline["parameters"]:,} parameters.
@@ -136,6 +142,11 @@ def table(metrics: dict) -> str:
     ]
     if validation is not None:
         lines.append(f"validation said {validation:.3f}{_mean_over(metrics)}: {_compare(validation, low, high)}")
+    confirmed = metrics.get("confirmed")
+    if confirmed is not None:
+        accuracy = confirmed["val_accuracy"]
+        compared = "" if accuracy is None else f": {_compare(accuracy, low, high)}"
+        lines.append(f"confirmed on {confirmed['folds']} folds, which chose the model: {_again(confirmed)}{compared}")
     width = max(len("class"), *(len(label) for label in metrics["labels"]))
     lines += ["", f"{'class':{width}}  precision  recall     f1  tracks  most often taken for"]
     for row, label in enumerate(metrics["labels"]):
@@ -150,6 +161,14 @@ def table(metrics: dict) -> str:
 def _mean_over(metrics: dict) -> str:
     parts = metrics.get("validated_by", "hold-out")  # looks of before folds do not say
     return "" if parts == "hold-out" else f" (mean over {parts})"
+
+
+def _again(confirmed: dict) -> str:
+    """The confirmed score: an accuracy, or another metric with the accuracy beside it."""
+    if confirmed["metric"] == "val_accuracy":
+        return f"{confirmed['value']:.3f}"
+    accuracy = confirmed["val_accuracy"]
+    return f"{confirmed['metric']} {confirmed['value']:.3f}" + ("" if accuracy is None else f" (accuracy {accuracy:.3f})")
 
 
 def _compare(validation: float, low: float, high: float) -> str:

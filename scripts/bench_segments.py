@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", default="demo", metavar="SOURCE")
     p.add_argument("--segments", type=int, nargs="+", default=[1, 3, 6, 10])
     p.add_argument("--minutes", type=float, default=2.5, help="of each training (default: 2.5)")
-    p.add_argument("--folds", type=int, default=3)
+    p.add_argument("--folds", type=int, choices=range(2, 21), default=3, metavar="K", help="2 to 20 (default: 3)")
     p.add_argument("--workers", type=int, default=2, help="trainings at a time, one thread each")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), help="whose cache is used")
     return p

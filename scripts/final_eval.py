@@ -22,7 +22,7 @@ from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.framework import import_keras
 from genre_models.parts import describe_parts
-from genre_models.retrain import Winner, recorded_rates
+from genre_models.retrain import Confirmed, Winner, recorded_rates
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.verdict import table
@@ -58,7 +58,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--study", default="best", metavar="NAME", help="the study, or 'best': the one whose winner scored best in validation (default)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--again", metavar="REASON", help="look although the held-out tracks were looked at before; the reason is recorded")
-    p.add_argument("--data", metavar="SOURCE", help="where the corpus is now, if it was moved since the search")
+    p.add_argument(
+        "--data", nargs="+", metavar="SOURCE",
+        help="where the corpus is now, if it was moved since the search; of a list of folders all, in its order and with their names",
+    )  # fmt: skip
     return p
 
 
@@ -158,14 +161,24 @@ def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[Study
     accuracy = trial.outcome.get("val_accuracy")  # the mean over the trial's parts
     if accuracy is None:
         accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
-    winner = Winner(name, trial.number, trial.spec, epochs, recorded_rates(history, epochs), tuple(history), accuracy)
+    rates = recorded_rates(history, epochs)
+    winner = Winner(name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed_score(view, trial.number))
     return view, looks.Request(studies_dir, winner, view.run["split_id"], again)
+
+
+def confirmed_score(view: StudyView, number: int) -> Confirmed | None:
+    """The score by which a trial was chosen among those that were trained again on other folds; None if none were."""
+    from search.confirm import confirmations
+
+    trial = None if view.confirm is None else confirmations(view.trials, view.confirm["folds"]).get(number)
+    if trial is None:
+        return None
+    accuracy = trial.outcome.get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
+    return Confirmed(trial.spec["folds"], view.metric, trial.value, accuracy)
 
 
 def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
     """Say what is about to happen, before it does."""
-    from search.confirm import confirmations
-
     winner, run = request.winner, view.run
     demo = " (demo: music made by this program, the score says nothing about real music)" if run.get("demo") else ""
     parts = describe_parts(winner.spec)
@@ -173,16 +186,15 @@ def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None
     score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} {where}"
     console.print(f"study {winner.study}: {run.get('source')}{demo}")
     console.print(f"winner: trial {winner.trial}, {winner.spec['family']}{score}")
-    again = confirmations(view.trials).get(winner.trial)
-    if again is not None:
-        console.print(f"confirmed on {again.spec['folds']} folds: {again.value:.3f}")
+    if winner.confirmed is not None:
+        console.print(f"confirmed on {winner.confirmed.folds} folds: {winner.confirmed.metric} {winner.confirmed.value:.3f}")
     held_out = run.get("tracks", {}).get("held_out")
     console.print(f"one look at the {'' if held_out is None else f'{held_out} '}held-out tracks of split {request.split_id}")
     if request.again:
         console.print(f"a further look, because: {request.again}")
 
 
-def take(request: looks.Request, view: StudyView, source: str | None, console: Console) -> Look:
+def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, console: Console) -> Look:
     """Open the corpus as the search did, and look."""
     from search.progress import Stages
 
@@ -193,7 +205,7 @@ def take(request: looks.Request, view: StudyView, source: str | None, console: C
         console.print(f"  epoch {epoch}/{epochs}{': ' + told if told else ''}")
 
     with Stages(console) as stages:
-        data = open_data(request, view, source, stages)
+        data = open_data(request, view, moved, stages)
         shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
         for other, count in shared:
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
@@ -205,8 +217,8 @@ def take(request: looks.Request, view: StudyView, source: str | None, console: C
         return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages))
 
 
-def open_data(request: looks.Request, view: StudyView, source: str | None, progress) -> TaskData:
-    """The corpus, scanned and dealt as in the search.
+def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | None, progress) -> TaskData:
+    """The corpus, scanned and dealt as in the search; where it has moved, the words of ``--data``.
 
     Raises
     ------
@@ -217,10 +229,11 @@ def open_data(request: looks.Request, view: StudyView, source: str | None, progr
 
     winner, run = request.winner, view.run
     try:
+        source = moved[0] if moved is not None and len(moved) == 1 else moved
         settings = DataSettings.model_validate(run["data"] | ({"source": source} if source else {}))
     except ValidationError as error:
         said = "; ".join(f"data.{'.'.join(map(str, item['loc'][:1]))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
-        raise CorpusError(f"--data {source}: the study's settings don't go with it: {said}") from error
+        raise CorpusError(f"--data {' '.join(moved or ())}: the study's settings don't go with it: {said}") from error
     features = {winner.spec["family"]: FeatureSettings.model_validate(winner.spec["features"])}
     data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", progress=progress)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
@@ -235,7 +248,8 @@ def _difference(request: looks.Request, view: StudyView, data: TaskData) -> str:
     lost = f"Held-out tracks that changed or are gone: {', '.join(changed[:5])}{' …' if len(changed) > 5 else ''}. " if changed else ""
     there = f"There: {len(rows)} readable tracks, {len(data.scan.rows) - len(rows)} others"
     dealt = f"the study dealt {sum(view.run['tracks'].values())} tracks"
-    return f"{lost}{there}; {dealt}. Put the files back as they were, or say where they are with --data SOURCE"
+    files = "the files and FMA's table" if data.corpus.source.startswith("fma:") else "the files"
+    return f"{lost}{there}; {dealt}. Put {files} back as they were, or say where they are with --data SOURCE"
 
 
 def tell(request: looks.Request, look: Look, view: StudyView, title: str, console: Console) -> None:

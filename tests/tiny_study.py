@@ -32,9 +32,20 @@ def make_spec(family: str = "fake", params: dict | None = None, seed: int = 7, e
 
 
 def make_study(
-    studies_dir: Path, name: str, corpus: Path, values=(0.4, 0.7, 0.6), spec: dict | None = None, facts: dict | None = None, **data
+    studies_dir: Path,
+    name: str,
+    corpus: Path,
+    values=(0.4, 0.7, 0.6),
+    spec: dict | None = None,
+    facts: dict | None = None,
+    confirmed: dict[int, float] | None = None,
+    metric: str = "val_accuracy",
+    **data,
 ) -> None:
-    """A study with one full trial for each of `values`, the second epoch being the best of each; `facts` are added to their outcomes."""
+    """A study with one full trial for each of `values`, the second epoch being the best of each; `facts` are added to their outcomes.
+
+    `confirmed` has the value that a trial, by its number, came to on 5 folds.
+    """
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
     from search.study import StudyOwner
@@ -45,7 +56,7 @@ def make_study(
     task = open_task(settings, {spec["family"]: FeatureSettings.model_validate(spec["features"])}, 0, studies_dir / ".cache", workers=1)
     task.prepare_features(workers=1)
     (studies_dir / name).mkdir(parents=True)
-    owner = StudyOwner(studies_dir, name, maximize=True, fingerprint={"objective": {"metric": "val_accuracy"}})
+    owner = StudyOwner(studies_dir, name, maximize=metric == "val_accuracy", fingerprint={"objective": {"metric": metric}})
     for number, value in enumerate(values):
         trial = owner.start(spec | {"seed": spec["seed"] + number}, {})
         history = [
@@ -54,6 +65,11 @@ def make_study(
         ]
         outcome = {"value": value, "best_epoch": 2, "epochs": spec["epochs"], "stopped_early": False, "history": history} | (facts or {})
         owner.finish(trial.number, End.FULL, value=value, outcome=outcome)
+    if confirmed:
+        owner.note_confirmation({"top": len(confirmed), "folds": 5})
+    for number, value in (confirmed or {}).items():
+        trial = owner.start(owner.trials[number].spec | {"folds": 5, "repeats": 1, "confirms": number}, {})
+        owner.finish(trial.number, End.FULL, value=value, outcome={"value": value, "val_accuracy": value, "parts": 5, "parts_wanted": 5})
     owner.close()
     run = {
         "data": settings.model_dump(mode="json"),

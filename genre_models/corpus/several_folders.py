@@ -1,7 +1,8 @@
 """Several folders of class folders as one corpus: classes are joined by their names.
 
 An id that two folders hold gets the folder's name, in both: ``rock/a`` becomes ``rock/a@first`` and ``rock/a@second``, so that it does not
-depend on the order of the list. Folders that have one name are told apart by their place among these: ``music.1``, ``music.2``.
+depend on the order of the list. Only where folders have one name does it: these are told apart by their place among each other, as ``music.1``
+and ``music.2``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from genre_models.corpus.class_folders import ClassFolders, check_layout, choose_kind, find_class_folders, list_tracks
 from genre_models.corpus.tracks import NOUN, SUFFIXES, Corpus, Track, few, make_corpus
@@ -28,7 +31,8 @@ def open_several(sources: Sequence[str], input: str) -> Corpus:
     Raises
     ------
     CorpusError
-        If a folder can't be used, has none of the kind that is taken, or is named twice; or there is only one class.
+        If a folder can't be used, has none of the kind that is taken, or is named twice; if two of them lead to the same file; or if there is
+        only one class.
     """
     found = [find_class_folders(source) for source in sources]
     for folder in found:
@@ -49,6 +53,7 @@ def open_several(sources: Sequence[str], input: str) -> Corpus:
         tracks, said = list_tracks(folder, kind)
         listed.append((name, tracks))
         notes += [f"{name}: {note}" for note in said]
+    _check_files_distinct(sources, [tracks for _, tracks in listed])
     tracks, said = _merge(listed)
     shown = " + ".join(names[:3]) + (f" + {len(names) - 3} more" if len(names) > 3 else "")
     return make_corpus(", ".join(sources), shown, kind, tracks, [*notes, *said], [folder.folders[kind] for folder in found])
@@ -61,6 +66,20 @@ def _check_distinct(sources: Sequence[str], found: Sequence[ClassFolders]) -> No
         if place in first:
             raise CorpusError(f"data.source names the folder {place} twice, as {first[place]} and as {source}; take one of them off")
         first[place] = source
+
+
+def _check_files_distinct(sources: Sequence[str], listed: Sequence[list[Track]]) -> None:
+    resolved = cache(Path.resolve)  # of folders, so that a file costs one look at the disk
+    first: dict[Path, str] = {}
+    for source, tracks in zip(sources, listed, strict=True):
+        places = [track.path.resolve() if track.path.is_symlink() else resolved(track.path.parent) / track.path.name for track in tracks]
+        twice = next((place for place in places if place in first), None)
+        if twice is not None:
+            raise CorpusError(
+                f"data.source: the file {twice} is listed twice, by {first[twice]} and by {source}, and would be two tracks; "
+                "take one of them off the list, or if a link leads there remove the link"
+            )
+        first |= dict.fromkeys(places, source)
 
 
 def _name_folders(found: Sequence[ClassFolders]) -> list[str]:

@@ -106,6 +106,25 @@ def test_the_evaluation_agrees_with_the_model_and_leaves_the_cache_alone(tmp_pat
     assert found.peak_ram_mib > 10
 
 
+def test_windows_are_predicted_in_slices_and_averaged_by_track(tmp_path, data, task, monkeypatch):
+    """Six tracks of twelve windows, two columns wide: a track's scores must be those of its mean."""
+    retrain.retrain(winner(), task, tmp_path / "model", SILENT.epoch)
+    pipeline = fake_family.pipeline_of(tmp_path / "model") | {"segments": 12}
+    (tmp_path / "model" / "pipeline.json").write_text(json.dumps(pipeline))
+    slices = []
+
+    def predict(windows):
+        slices.append(windows.shape[:3])
+        mean = windows.mean(axis=(1, 2, 3)) / 255
+        return np.stack([mean / 2, mean / 2, 1 - mean], axis=1).astype(np.float32)
+
+    monkeypatch.setattr(final, "load_predictor", lambda folder: predict)
+    found = final.evaluate(tmp_path / "model", data.split.test, SILENT.progress)
+    assert slices == [(32, 16, 2), (32, 16, 2), (8, 16, 2)]
+    tracks = np.stack(list(final.heldout_features(data.corpus.kind, data.features["fake"], data.split.test)))
+    assert found.p[:, 2] == pytest.approx(1 - tracks.mean(axis=(1, 2, 3)) / 255, abs=1e-5)
+
+
 def test_development_features_refuse_a_held_out_track(data, task):
     from genre_models.features.store import FeatureStore
 
@@ -151,6 +170,28 @@ def test_a_look_leaves_everything_it_promises(tmp_path, data, task):
     for name in ("confusion.png", "curves.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert "95 % interval" in (folder / "card.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("validated_by", "shown", "marked"),
+    [
+        ("hold-out", "search, training", "best epoch"),
+        ("5 folds", "search, fold 1, training", "mean best epoch"),
+        ("5 folds, each trained 3 times", "search, fold 1, training", "mean best epoch"),
+        ("3 trainings", "search, training 1, training", "mean best epoch"),
+    ],
+)
+def test_the_curves_say_what_their_line_is_the_best_epoch_of(monkeypatch, validated_by, shown, marked):
+    from genre_models import plots
+
+    drawn = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append(figure))
+    metrics = {"study": "s", "trial": 1, "look": 1, "demo": False, "epochs": 2, "accuracy": 0.5, "accuracy_ci95": [0.4, 0.6]}
+    history = winner().history
+    plots.draw_curves("", metrics | {"validated_by": validated_by}, history, history)
+    axes = drawn[0].axes[0]
+    assert axes.get_legend_handles_labels()[1][0] == shown
+    assert [text.get_text() for text in axes.texts] == [marked]
 
 
 def test_the_predictions_give_the_metrics_back(tmp_path, data, task):

@@ -168,17 +168,33 @@ def test_whatever_moment_it_is_resumed_from_the_outcome_is_the_same(task, tmp_pa
         rest, folder = Listener(), tmp_path / f"again-{number}"
         resumed = run(task, spec, rest, workdir=str(folder), resume=str(tmp_path / "snapshots" / f"{number:02d}"))
         assert without_times(resumed) == without_times(whole)
-        assert rest.seen == listener.seen[number:]
+        epoch, metrics = listener.seen[number - 1]
+        is_told_again = metrics and epoch >= 3 and number < len(listener.seen)
+        assert rest.seen == listener.seen[number - 1 if is_told_again else number :]
         assert files(folder) == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("at", "parts", "step"), [(2, 1, 3), (5, 2, 4), (6, 2, 4)], ids=["at step R", "at the last beat of part 2", "after part 2"]
+)
+def test_the_step_of_a_part_that_a_trial_was_stopped_at_is_told_before_it_goes_on(task, tmp_path, at, parts, step):
+    whole = Listener()
+    run(task, FOLDS, whole)
+    run(task, FOLDS, Listener(at, "pause", tmp_path))
+    asked = Listener(0, "stop")
+    outcome = run(task, FOLDS, asked, resume=str(tmp_path / f"{at + 1:02d}"))
+    assert asked.seen == [(epoch, metrics) for epoch, metrics in whole.seen if metrics and epoch == step]
+    assert (outcome["parts"], len(parts_family.calls)) == (parts, at != 6), "no part is begun after the answer"
 
 
 def test_a_trial_can_be_resumed_over_and_over_in_the_same_folder(task, tmp_path):
     whole = run(task, REPEATED, workdir=str(tmp_path / "whole"))
-    outcome, folder, resume = None, tmp_path / "s", None
+    outcome, folder, resume, told = None, tmp_path / "s", None, []
 
     def one_step(epoch, metrics, snapshot):
+        told.append((epoch, metrics))
         snapshot(str(folder))
-        return "pause"
+        return "continue" if told[-2:-1] == told[-1:] else "pause"
 
     for _ in range(40):
         outcome = run(task, REPEATED, one_step, workdir=str(tmp_path / "t"), resume=resume)
@@ -274,6 +290,26 @@ def test_a_snapshot_that_can_not_be_used_says_so_with_a_reason(task, tmp_path):
     cut = tmp_path / "04" / "predictions-0001.npz"
     cut.write_bytes(cut.read_bytes()[:-50])
     refused(FOLDS, cut.parent, "no readable snapshot")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda told: told["parts"][0].update(colour=1), "another version .*colour"),
+        (lambda told: told["parts"][0].pop("value"), "another version .*value"),
+        (lambda told: told.pop("identity"), "no readable snapshot .'identity'"),
+        (lambda told: told.update(identity=[]), "no readable snapshot"),
+    ],
+)
+def test_a_trials_snapshot_of_another_version_starts_it_afresh(task, tmp_path, spoil, message):
+    run(task, FOLDS, Listener(4, "pause", tmp_path))
+    file = tmp_path / "05" / "trial.json"
+    told = json.loads(file.read_text())
+    spoil(told)
+    file.write_text(json.dumps(told))
+    with pytest.raises(SnapshotError, match=message) as raised:
+        run(task, FOLDS, resume=str(file.parent))
+    assert raised.value.reason_code == "snapshot"
 
 
 def test_the_network_of_a_part_is_gone_before_the_next_is_built(task, tmp_path, monkeypatch):

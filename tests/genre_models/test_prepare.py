@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,9 +18,9 @@ FEATURES = {"cnn": FeatureSettings(image_size=tiny_study.SIZE)}
 OBJECTIVE = {"metric": "val_accuracy", "direction": "maximize"}
 
 
-def opened(folder: Path, seed: int = 0, source: Path | None = None, folds: tuple[int, ...] = (), **data: object) -> TaskData:
+def opened(folder: Path, seed: int = 0, source: Path | None = None, fold_counts: tuple[int, ...] = (), **data: object) -> TaskData:
     settings = DataSettings(source=str(source or folder / "music"), **data)
-    return open_task(settings, FEATURES, seed, folder / "cache", folds=folds, workers=1)
+    return open_task(settings, FEATURES, seed, folder / "cache", fold_counts=fold_counts, workers=1)
 
 
 @pytest.fixture
@@ -70,15 +71,15 @@ def test_the_second_pass_decodes_nothing_and_the_seed_only_deals_validation(fold
 
 def test_each_development_track_has_a_fold_of_each_deal_that_the_run_needs(folder: Path) -> None:
     plain, data = opened(folder), opened(folder, validation={"folds": 4})
-    for task in (plain.task(OBJECTIVE, {}), plain.task(OBJECTIVE, {}, folds=(1,))):
+    for task in (plain.task(OBJECTIVE, {}), plain.task(OBJECTIVE, {}, fold_counts=(1,))):
         assert all("folds" not in track for track in task["tracks"]), "without folds a task is as it was"
-    tracks = data.task(OBJECTIVE, {}, folds=(3, 1))["tracks"]
+    tracks = data.task(OBJECTIVE, {}, fold_counts=(3, 1))["tracks"]
     assert all(track["folds"].keys() == {"3", "4"} for track in tracks)
     assert {track["id"]: track["folds"]["4"] for track in tracks} == data.folds(4)
     assert all((track["part"] == "validation") == (track["folds"]["4"] == 0) for track in tracks)
     assert {track["folds"]["3"] for track in tracks} == {0, 1, 2}
     assert data.task(OBJECTIVE, {})["tracks"] == [track | {"folds": {"4": track["folds"]["4"]}} for track in tracks]
-    confirmed = plain.task(OBJECTIVE, {}, folds=(4,))["tracks"]
+    confirmed = plain.task(OBJECTIVE, {}, fold_counts=(4,))["tracks"]
     assert {track["id"]: track["folds"]["4"] for track in confirmed} == data.folds(4), "confirming deals as validating does"
     held_out = {track.id for track in data.split.test}
     assert held_out == {track.id for track in plain.split.test}
@@ -88,7 +89,7 @@ def test_each_development_track_has_a_fold_of_each_deal_that_the_run_needs(folde
 def test_the_fingerprint_has_the_folds_that_validate_and_no_others(folder: Path) -> None:
     plain = opened(folder)
     assert plain.fingerprint().keys() == {"content", "split_id", "train", "validation"}, "as studies of before folds have it"
-    assert opened(folder, folds=(3,)).fingerprint() == plain.fingerprint()
+    assert opened(folder, fold_counts=(3,)).fingerprint() == plain.fingerprint()
     four = opened(folder, validation={"folds": 4}).fingerprint()
     assert four == opened(folder, validation={"folds": 4}).fingerprint()
     others = [opened(folder, validation={"folds": 3}).fingerprint(), opened(folder, seed=1, validation={"folds": 4}).fingerprint()]
@@ -96,11 +97,22 @@ def test_the_fingerprint_has_the_folds_that_validate_and_no_others(folder: Path)
     assert {found["split_id"] for found in (four, *others)} == {plain.split.split_id}
 
 
+def test_fingerprints_of_class_folders_are_as_they_ever_were(folder: Path) -> None:
+    data = opened(folder)
+
+    def digest(text: str) -> str:
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    assert data.scan.fingerprint == digest(json.dumps([[row.id, row.content] for row in data.scan.rows]))
+    for part in ("train", "validation"):
+        assert data.fingerprint()[part] == digest("\n".join(row.id for row in getattr(data.split, part)))
+
+
 def test_too_few_tracks_for_the_folds_asked_for_are_said_at_once(folder: Path) -> None:
     with pytest.raises(CorpusError, match="class 'blues': 9 folds need at least 9 .* there are 8 .*take 8 folds or fewer"):
-        opened(folder, folds=(9,))
+        opened(folder, fold_counts=(9,))
     with pytest.raises(CorpusError, match="class 'blues': 9 folds"):
-        opened(folder).task(OBJECTIVE, {}, folds=(9,))
+        opened(folder).task(OBJECTIVE, {}, fold_counts=(9,))
 
 
 def test_a_corpus_that_moved_is_the_same_corpus(folder: Path) -> None:

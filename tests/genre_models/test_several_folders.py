@@ -66,6 +66,11 @@ def test_gtzan_may_be_one_of_them(tmp_path: Path) -> None:
         (("a/rock/x.wav", "a/jazz/x.wav"), ["a", "missing"], "missing: no such folder"),
         (("a/rock/x.wav", "a/jazz/x.wav", "b/.keep"), ["a", "b"], "b: the folder is empty"),
         (("a/rock/x.wav", "a/jazz/x.wav"), ["a", "./a"], "names the folder .*a twice, as a and as ./a; take one of them off"),
+        (
+            ("a/genres_original/rock/x.wav", "a/genres_original/jazz/x.wav"),
+            ["gtzan:a", "a/genres_original"],
+            "the file .*a/genres_original/jazz/x.wav is listed twice, by gtzan:a and by a/genres_original, .*; take one of them off",
+        ),
         (("a/rock/x.wav", "b/rock/y.wav"), ["a", "b"], "a, .*b: only one class with audio files .rock."),
         (("a/rock/x.wav", "b/genres_original/rock/y.wav"), ["a", "b"], "b: has GTZAN's layout, .* write data.source: gtzan:"),
         (("a/rock/x.wav", "b/genres_original/notes.txt"), ["a", "gtzan:b"], "b: no files in the class folders of genres_original/"),
@@ -79,6 +84,16 @@ def test_a_list_that_cannot_be_a_corpus(
     with pytest.raises(CorpusError, match=message) as caught:
         open_corpus(sources)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("linked", ["rock", "rock/a.wav"])
+def test_a_link_to_a_file_of_another_folder_is_found(tmp_path: Path, linked: str) -> None:
+    first = touch(tmp_path / "first", "rock/a.wav", "jazz/a.wav")
+    second = touch(tmp_path / "second", "folk/b.wav")
+    (tmp_path / "second" / linked).parent.mkdir(exist_ok=True)
+    (tmp_path / "second" / linked).symlink_to(tmp_path / "first" / linked)
+    with pytest.raises(CorpusError, match=f"the file {first}/rock/a.wav is listed twice, by {first} and by {second}, .*remove the link"):
+        open_corpus([first, second])
 
 
 def test_a_rendered_demo_on_the_list_is_said(tmp_path: Path) -> None:

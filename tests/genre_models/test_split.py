@@ -213,6 +213,30 @@ def test_copies_across_lists_are_noted_loudly(tmp_path: Path) -> None:
     )
 
 
+def test_folds_join_what_two_lists_tear(tmp_path: Path) -> None:
+    scan = make_scan(rock=5, jazz=5)
+    rows = list(scan.rows)
+    rows[1] = replace(rows[1], content=rows[0].content)  # rock 0 = rock 1, on the lists of train and validation
+    split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=made_lists(tmp_path), validation={"folds": 2}), 0)
+    assert not any("WARNING" in note for note in split.notes)
+    assert len({fold for id, fold in deal_folds(split.groups, 2, 0).items() if id in ("rock/rock.00000", "rock/rock.00001")}) == 1
+    rows[4] = replace(rows[4], content=rows[0].content)  # and on that of test
+    split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=made_lists(tmp_path), validation={"folds": 2}), 0)
+    assert any("WARNING" in note and "rock/rock.00000 (train and validation) and" in note and "rock/rock.00004 (test)" in note for note in split.notes)
+
+
+def made_lists(folder: Path) -> dict[str, str]:
+    """Tracks 0 and 2 for training, 1 and 3 for validation, 4 held out."""
+    numbers = {"train": (0, 2), "validation": (1, 3), "test": (4,)}
+    return write_lists(folder, **{part: "\n".join(f"{c}.0000{n}" for c in ("rock", "jazz") for n in which) for part, which in numbers.items()})
+
+
+def test_a_class_that_folds_lack_is_said_of_both_lists(tmp_path: Path) -> None:
+    lists = write_lists(tmp_path, train="rock/rock.00000\nrock/rock.00001", validation="jazz/jazz.00000")
+    with pytest.raises(CorpusError, match="^data.split: train and validation together: class 'jazz' has 1 readable tracks, but at least 2"):
+        deal(make_scan(rock=5, jazz=5), DataSettings(split=lists, validation={"folds": 2}), 0)
+
+
 @pytest.mark.parametrize(
     ("lists", "message"),
     [
@@ -225,7 +249,7 @@ def test_copies_across_lists_are_noted_loudly(tmp_path: Path) -> None:
             {"train": "rock/rock.00000\njazz/jazz.00000", "validation": "rock/rock.00001"},
             "data.split.validation: no readable track of class 'jazz'",
         ),
-        ({"train": "rock/rock.00000\njazz/jazz.00000"}, "class 'jazz' has 1 readable tracks, but at least 2"),
+        ({"train": "rock/rock.00000\njazz/jazz.00000"}, "^data.split.train: class 'jazz' has 1 readable tracks, but at least 2"),
         ({"train": "rock/rock.00000\nrock/rock.00001"}, "one class only .rock."),
         ({"train": "\n# only a comment\n"}, "data.split.train is empty"),
         ({"train": "a\nb"}, "none of its 2 tracks is a readable track"),

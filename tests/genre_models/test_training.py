@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_models.errors import GenreModelsError, TrainingDiverged
+from genre_models.errors import GenreModelsError, SnapshotError, TrainingDiverged
 from genre_models.families import FAMILIES, cnn
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
 
@@ -203,6 +205,36 @@ def test_a_snapshot_of_another_run_or_a_torn_one_is_refused(tmp_path):
         run(epochs=1, resume=str(tmp_path / "s"))
     with pytest.raises(GenreModelsError, match="no readable snapshot"):
         run(epochs=1, resume=str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state: state.pop("identity"), "another version .'identity'"),
+        (lambda state: state.update(identity=None), "another version"),
+        (lambda state: state["rate"].update(warmup=3), "another version .*warmup"),
+        (lambda state: state["stopping"].pop("patience"), "another version .*patience"),
+        (lambda state: state["best"].update(second=2), "another version .*second"),
+        (lambda state: state.pop("history"), "another version .'history'"),
+        (lambda state: state["identity"]["params"].update(filters=6), r"network, network/0 is .3, 3, 1, 4., not .3, 3, 1, 6.: start"),
+        (lambda state: state["identity"]["params"].update(depth=3), "another network, network/.* start the trial afresh"),
+    ],
+)
+def test_a_snapshot_of_another_version_or_shape_is_refused_as_unreadable_ones_are(snapshot_of_one_epoch, tmp_path, spoil, message):
+    folder = shutil.copytree(snapshot_of_one_epoch, tmp_path / "s")
+    state = json.loads((folder / "state.json").read_text())
+    spoil(state)
+    (folder / "state.json").write_text(json.dumps(state))
+    with pytest.raises(SnapshotError, match=message) as raised:
+        run((state.get("identity") or {}).get("params", SMALL), epochs=1, resume=str(folder))
+    assert raised.value.reason_code == "snapshot"
+
+
+@pytest.fixture(scope="module")
+def snapshot_of_one_epoch(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("snapshot")
+    run(epochs=1, report=lambda epoch, metrics, snapshot: snapshot(str(folder)) or "stop")
+    return folder
 
 
 def test_a_stop_ends_training_and_keeps_what_there_is():

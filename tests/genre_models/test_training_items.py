@@ -109,6 +109,14 @@ def test_masks_have_at_most_their_size_and_originals_none(frequency: int, time: 
     assert rows.sum(axis=1).max() <= min(16, masks * frequency) and columns.sum(axis=1).max() <= min(50, masks * time)
 
 
+def test_masks_of_very_wide_items_do_not_wrap() -> None:
+    params = {"copies": 1, "copy_frequency_mask": 0, "copy_time_mask": 70_000, "copy_masks": 1}
+    columns = CopyMasks(params, 40, (2, 70_000, 1), 0).at(np.arange(40, 80))[1]
+    edges = np.abs(np.diff(columns.astype(int), axis=1, prepend=0, append=0)).sum(axis=1)
+    assert set(edges) <= {0, 2}, "one band each"
+    assert columns.sum(axis=1).max() > 2**15 and columns[:, 2**15 :].any(axis=1).mean() > 0.5
+
+
 def test_masks_are_uniform_and_do_not_depend_on_the_number_of_copies() -> None:
     params = {"copies": 3, "copy_frequency_mask": 3, "copy_time_mask": 100, "copy_masks": 1}
     rows, columns = CopyMasks(params, 500, (8, 6, 1), 0).at(np.arange(500, 2000))

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from genre_models import verdict
 from genre_models.seal import Seal
 from scripts import final_eval
 from tests import fake_family, tiny_study
@@ -78,8 +80,29 @@ def test_a_winner_of_folds_is_retrained_for_their_mean_best_epoch(studies, made,
     metrics, pipeline = json.loads((folder / "metrics.json").read_text()), fake_family.pipeline_of(folder / "model")
     assert (metrics["validation_accuracy"], metrics["validated_by"], metrics["epochs"]) == (0.65, "4 folds", 5)
     assert pipeline["learning_rates"] == pytest.approx([1e-3, 5e-4, 1e-3 / 3, 1e-3 / 3, 1e-3 / 3])
-    assert "the trial scored 0.650 (mean over 4 folds): " in (folder / "card.md").read_text()
+    assert "the trial scored 0.650 (mean over 4 folds): such scores chose" in (folder / "card.md").read_text()
     assert pipeline["n_tracks"] == 24, "folds or not, the held-out tracks are those of the split's seed"
+
+
+def test_a_confirmed_winner_is_told_with_the_score_that_chose_it(studies, made, capsys):
+    tiny_study.make_study(studies, "sure", made / "corpus", confirmed={1: 0.55, 2: 0.65})
+    assert command(studies, "--study", "sure") == 0
+    told = capsys.readouterr().out
+    assert "winner: trial 2, fake, validation accuracy 0.600 at epoch 2\nconfirmed on 5 folds: val_accuracy 0.650\n" in told
+    assert "\nvalidation said 0.600: " in told
+    assert "\nconfirmed on 5 folds, which chose the model: 0.650: " in told
+    folder = studies / "sure" / "final"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["trial"], metrics["validation_accuracy"], metrics["validated_by"]) == (2, 0.6, "hold-out")
+    assert metrics["confirmed"] == {"folds": 5, "metric": "val_accuracy", "value": 0.65, "val_accuracy": 0.65}
+    card = (folder / "card.md").read_text().replace("\n", " ")
+    assert "the trial scored 0.600; of the best few, all trained again on 5 folds, it had the best score, 0.650: such scores chose the model" in card
+
+
+def test_a_score_that_is_no_accuracy_is_named(studies, made):
+    tiny_study.make_study(studies, "loss", made / "corpus", confirmed={0: 0.9, 2: 0.8}, metric="val_loss")
+    confirmed = final_eval.read_request(studies, "loss", None)[1].winner.confirmed
+    assert verdict._again(asdict(confirmed)) == "val_loss 0.800 (accuracy 0.800)"
 
 
 def test_a_corpus_of_several_folders_is_opened_as_in_the_search(studies, made, tmp_path, capsys):
@@ -89,6 +112,16 @@ def test_a_corpus_of_several_folders_is_opened_as_in_the_search(studies, made, t
     assert f"study list: {made / 'corpus'}, {tmp_path / 'more'}\n" in told
     predictions = (studies / "list" / "final" / "predictions.csv").read_text()
     assert len(predictions.splitlines()) == 10 and "@" in predictions
+
+
+def test_a_list_of_folders_that_moved_is_named_in_its_order(studies, made, tmp_path, capsys):
+    folders = [tiny_study.make_corpus(tmp_path / place / "music", per_class=5, seed=seed) for seed, place in enumerate(("x", "y"))]
+    tiny_study.make_study(studies, "list", folders)
+    moved = [str(shutil.move(folder, tmp_path / f"moved-{folder.parent.name}" / "music")) for folder in folders]
+    for wrong in (moved[:1], moved[::-1]):
+        assert command(studies, "--study", "list", "--data", *wrong) == 2
+        assert "not the corpus that study 'list' was made on" in capsys.readouterr().err
+    assert command(studies, "--data", *moved, "--study", "list") == 0
 
 
 def test_a_second_call_shows_the_same_and_evaluates_nothing(studies, capsys, monkeypatch):
