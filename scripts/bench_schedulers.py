@@ -2,7 +2,7 @@
 
     python -m search.run --space scripts/curves/space.yaml --data gtzan:FOLDER --study curves     records the curves: an hour or two
     python scripts/bench_schedulers.py table --study curves                                       writes scripts/curves/gtzan-64.csv
-    python scripts/bench_schedulers.py                                                            replays them: a minute or two
+    python scripts/bench_schedulers.py                                                            replays them: a quarter of an hour
 
 Regret is the best score of the table minus the score, at the full budget, of the configuration that would be named the winner when the time is
 up; its interval (95 %, bootstrap over seeds) is of the mean. Time is counted in full trainings of a middling configuration, over all workers.
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--studies-dir", type=Path, default=Path("studies"))
     p.add_argument("--seeds", type=int, default=50, help="searches of each kind (default: 50)")
     p.add_argument("--min-epochs", type=int, nargs="+", default=[1, 3], help="first rungs to try (default: 1 3)")
-    p.add_argument("--at", type=float, nargs="+", default=[4, 8, 16], help="when to ask who wins, in full trainings (default: 4 8 16)")
+    p.add_argument("--at", type=float, nargs="+", default=[2, 4, 8, 16], help="when to ask who wins, in full trainings (default: 2 4 8 16)")
     return p
 
 
