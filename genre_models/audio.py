@@ -67,7 +67,7 @@ def probe_audio(path: str | Path) -> dict:
     return {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, "loudness_db": max(_FLOOR_DB, loudness_db)}
 
 
-def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
+def load_clip(path: str | Path, sr: int, clip_seconds: float, *, pad: bool = True) -> np.ndarray:
     """Read the opening of a file as mono at one sampling rate.
 
     Parameters
@@ -76,7 +76,9 @@ def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
     sr : int
         Wanted sampling rate, hertz.
     clip_seconds : float
-        Length from the start; a shorter file is padded with silence.
+        Length from the start.
+    pad : bool
+        Whether a shorter file is padded with silence; otherwise it comes as short as it is.
 
     Returns
     -------
@@ -109,6 +111,8 @@ def load_clip(path: str | Path, sr: int, clip_seconds: float) -> np.ndarray:
         import soxr
 
         y = soxr.resample(y, native_sr, sr, quality="HQ")
+    if not pad:
+        return np.asarray(y[: clip_samples(sr, clip_seconds)], np.float32)
     clip = np.zeros(clip_samples(sr, clip_seconds), np.float32)
     clip[: len(y)] = y[: len(clip)]
     return clip

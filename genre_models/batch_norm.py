@@ -7,7 +7,7 @@ import numpy as np
 
 from genre_models.batches import even_batches
 from genre_models.fitted import Data
-from genre_models.segments import grid_windows, segments_of
+from genre_models.segments import grid_windows, items_of, segments_of
 
 SETTLING_ITEMS = 128  # each epoch: a mean and a variance of each channel, over as many tracks or windows and all their positions
 FINAL_SETTLING_ITEMS = 4096  # once, for a model that is kept and that no validation watches
@@ -37,12 +37,13 @@ def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: in
     Y. Wu and J. Johnson, "Rethinking 'Batch' in BatchNorm" (2021), section 3 (PreciseBN), arXiv:2105.07576.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    ids, _ = items_of(data, data.train_ids)
     momenta = [layer.momentum for layer in norms]
-    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(data.train_ids) * segments_of(data))[:items]
+    chosen = np.random.default_rng([seed, epoch, 1]).permutation(len(ids) * segments_of(data))[:items]
     steps, _ = even_batches(len(chosen), max(batch_size, FEWEST_SETTLED_TOGETHER))
     for step, rows in enumerate(np.array_split(chosen, steps)):
         for layer in norms:
             layer.momentum = step / (step + 1)  # turns the running average into a plain one
-        model(grid_windows(data, data.train_ids, rows), training=True)
+        model(grid_windows(data, ids, rows), training=True)
     for layer, momentum in zip(norms, momenta):
         layer.momentum = momentum

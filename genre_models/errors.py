@@ -57,3 +57,15 @@ class SealedError(GenreModelsError):
 
 class CacheError(GenreModelsError):
     """The feature cache can't be written, or holds no row for a track that was asked for."""
+
+
+class TrunkUnavailable(GenreModelsError):
+    """A pretrained network has no weights here, or not as far as it is to be used.
+
+    Attributes
+    ----------
+    trunk : str or None
+        Key of the trunk (`genre_models.trunks.facts.trunk_key`), where it is known.
+    """
+
+    trunk: str | None = None

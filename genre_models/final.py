@@ -15,9 +15,9 @@ import numpy as np
 
 from genre_models.content import content_hash
 from genre_models.errors import CorpusError, GenreModelsError
-from genre_models.features import compute_features
+from genre_models.features import compute_features, feature_key
 from genre_models.memory import PeakMemory
-from genre_models.segments import by_track, cut
+from genre_models.segments import by_owner, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from genre_models.scan import ScanRow
 
-BATCH = 32  # held-out tracks whose features are in memory at once, and windows that are predicted at once
+BATCH = 32  # held-out tracks whose features are in memory at once, and items that are predicted at once
 REMEDY = "put the file back as it was when the study was made, then run the same command again"
 
 
@@ -52,14 +52,26 @@ class Evaluation:
     peak_ram_mib: float
 
 
-def verify_files(rows: Sequence[ScanRow]) -> None:
+def verify_files(rows: Sequence[ScanRow], kind: str = "audio") -> None:
     """Check that every held-out file still has the content it was scanned with; makes no features.
+
+    Parameters
+    ----------
+    rows : sequence of ScanRow
+        The held-out tracks.
+    kind : {"audio", "image", "table"}
+        Of the corpus. The content of a table's track is its rows'.
 
     Raises
     ------
     CorpusError
         A file is missing or has changed; the message names it.
     """
+    if kind == "table":
+        from genre_models.corpus.table_rows import verify_rows
+
+        verify_rows(rows)
+        return
     for row in rows:
         try:
             same = content_hash(row.path) == row.content
@@ -69,29 +81,52 @@ def verify_files(rows: Sequence[ScanRow]) -> None:
             raise CorpusError(f"held-out track {row.id}: {row.path} has changed since it was scanned; {REMEDY}")
 
 
-def heldout_features(kind: str, settings: dict, rows: Sequence[ScanRow]) -> Iterator[np.ndarray]:
+def verify_table(path: str, rows: Sequence[ScanRow]) -> None:
+    """Check that a table of features has finite rows of every held-out track; nothing of them is kept.
+
+    Raises
+    ------
+    CorpusError
+        It can't be read, or lacks a track, or a row is not finite.
+    """
+    from genre_models.features.table_read import match_tracks, read_table
+
+    table = read_table(path, finite=False)
+    for several in match_tracks(table, [row.id for row in rows]):
+        table.check_finite(several)
+
+
+def heldout_features(kind: str, settings: dict, rows: Sequence[ScanRow], table: dict | None = None) -> Iterator[np.ndarray]:
     """Features of held-out items, one at a time, straight from their files.
 
     The only place where held-out items become features. To be called after the receipt ``opened`` is on disk.
 
     Parameters
     ----------
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "handcrafted", "table"}
+        How a file becomes an array (`genre_models.sources`).
     settings : dict
         The resolved feature settings of the model.
     rows : sequence of ScanRow
         The held-out tracks.
+    table : dict, optional
+        Of kind "table" the ``path`` and ``sha256`` of the file, and the ``columns`` that were trained on.
 
     Yields
     ------
-    np.ndarray [shape=(height, width, channels)]
-        As the cache would hold it, uint8 or float16.
+    np.ndarray [shape=(height, width, channels), (n_features,) or, of a table, (n_rows, n_features)]
+        As the cache would hold it: uint8, float16, or float32.
 
     Raises
     ------
     CorpusError
         A file has changed since the scan, or can't be decoded any more; the message names it.
     """
+    if kind == "table":
+        from genre_models.features.table import heldout_vectors
+
+        yield from heldout_vectors(table["path"], table["sha256"], rows, table.get("columns"))
+        return
     for row in rows:
         try:
             yield compute_features(kind, settings, row.path, row.content)
@@ -99,8 +134,13 @@ def heldout_features(kind: str, settings: dict, rows: Sequence[ScanRow]) -> Iter
             raise CorpusError(f"held-out track {row.id}: {error}; the look stays open, nothing was scored: {REMEDY}") from error
 
 
-def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int, str], None]) -> Evaluation:
-    """Predict the held-out tracks with the saved model, in float32: each as the mean of its windows, cut as in training.
+def evaluate(
+    folder: Path,
+    rows: Sequence[ScanRow],
+    progress: Callable[[int, int, str], None],
+    vectors: dict[str, list[np.ndarray]] | None = None,
+) -> Evaluation:
+    """Predict the held-out tracks with the saved model, in float32: each as the mean of its items, cut as in training.
 
     Parameters
     ----------
@@ -110,6 +150,8 @@ def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int
         The held-out tracks.
     progress : callable
         ``progress(done, total, what)``.
+    vectors : dict, optional
+        Kept by the caller between the models of one look: handcrafted features of these tracks, which take seconds a track and little memory.
 
     Raises
     ------
@@ -119,17 +161,13 @@ def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int
         The model does not give probabilities.
     """
     pipeline = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
-    labels, segments = tuple(pipeline["labels"]), pipeline.get("segments", 1)
+    labels = tuple(pipeline["labels"])
     with PeakMemory() as memory:
         predict = load_predictor(folder)
-        features = heldout_features(pipeline["kind"], pipeline["features"], rows)
-        parts = []
+        items, parts = _items(pipeline, rows, {} if vectors is None else vectors), []
         for start in range(0, len(rows), BATCH):
-            batch = np.stack([next(features) for _ in rows[start : start + BATCH]])
-            windows = cut(batch, segments)
-            p = [predict(windows[first : first + BATCH]) for first in range(0, len(windows), BATCH)]
-            parts.append(by_track(np.concatenate(p), segments))
-            progress(start + len(batch), len(rows), "held-out tracks")
+            parts.append(_by_track(predict, [next(items) for _ in rows[start : start + BATCH]]))
+            progress(min(start + BATCH, len(rows)), len(rows), "held-out tracks")
         p = np.concatenate(parts)
     if p.shape != (len(rows), len(labels)) or not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max() > 1e-3:
         raise GenreModelsError(f"{folder}: one probability for each of {len(labels)} labels must come out, adding up to 1, but got shape {p.shape}")
@@ -138,12 +176,52 @@ def evaluate(folder: Path, rows: Sequence[ScanRow], progress: Callable[[int, int
 
 
 def load_predictor(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from features [n, height, width, channels] to float32 probabilities [n, n_classes].
+    """A function from items as `heldout_features` gives them [n, ...] to float32 probabilities [n, n_classes].
 
-    The model is loaded by plain Keras in safe mode: a file from elsewhere runs no code of its own.
+    Networks are loaded by plain Keras in safe mode, classifiers by skops from a list of known types: a file from elsewhere runs no code of
+    its own.
     """
+    if (folder / "model.keras").exists():
+        return _load_network(folder / "model.keras")
+    from genre_models.sklearn_model import load_vectors_predictor
+
+    classify = load_vectors_predictor(folder)
+    if not (folder / "trunk.keras").exists():
+        return classify
+    trunk = _load_network(folder / "trunk.keras")
+    return lambda batch: classify(trunk(batch).reshape(len(batch), -1))
+
+
+def _load_network(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
-    model = keras.saving.load_model(folder / "model.keras", compile=False, safe_mode=True)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
     model.jit_compile = False  # XLA takes longer to compile than a few hundred tracks to predict
     return lambda batch: np.asarray(model.predict_on_batch(batch), dtype=np.float32)
+
+
+def _items(pipeline: dict, rows: Sequence[ScanRow], vectors: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
+    """Items of each track [shape=(n_items, ...)]: its windows, its vector, or its rows in a table."""
+    alone = {"kind": pipeline["kind"], "features": pipeline["features"], "table": None}  # models of before other inputs do not say
+    found = pipeline.get("input", alone)
+    key = feature_key("handcrafted", found["features"]) if found["kind"] == "handcrafted" else None
+    if len(vectors.get(key, ())) == len(rows):
+        yield from vectors[key]
+        return
+    table = found["table"]
+    if pipeline["kind"] == "table":
+        table = table | {"path": rows[0].path}  # the corpus, wherever it lies now
+    made = []
+    for track in heldout_features(found["kind"], found["features"], rows, table):
+        items = track if found["kind"] == "table" else cut(track[None], pipeline.get("segments", 1))
+        if key is not None:
+            made.append(items)
+            vectors[key] = made
+        yield items
+
+
+def _by_track(predict: Callable[[np.ndarray], np.ndarray], tracks: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities of some tracks, each the mean of its items'."""
+    items, owners = np.concatenate(tracks), np.repeat(np.arange(len(tracks)), [len(track) for track in tracks])
+    p = [predict(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]
+    return by_owner(np.concatenate(p), owners, len(tracks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import keras
@@ -29,8 +30,19 @@ def in_float32(model: keras.Model) -> keras.Model:
             return layer  # its type is that of the features, not of any computation
         return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
 
-    if all(layer.compute_dtype == "float32" for layer in model.layers):
+    if all(layer.compute_dtype == "float32" for layer in _leaves(model)):
         return model
-    plain = keras.models.clone_model(model, clone_function=rebuilt)
+    plain = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
     plain.set_weights(model.get_weights())
     return plain
+
+
+def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers that compute, those of models within the model included."""
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):  # its type is that of the features, not of any computation
+            yield layer

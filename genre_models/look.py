@@ -1,26 +1,29 @@
 """One look at the held-out tracks, in an order that no kill can turn into two.
 
-    retrain, save, hash the model   killed here: nothing was seen, the next run retrains
-    receipt `opened` on disk        from here on this model, and no other, is looked at
-    read held-out items, predict    killed here: the next run goes on with the same model file
+    retrain, save, hash the models  killed here: nothing was seen, the next run retrains
+    receipt `opened` on disk        from here on these models, and no others, are looked at
+    read held-out items, predict    killed here: the next run goes on with the same model files
     write the results               killed here: likewise; the results are written again, and are the same
     receipt `closed` on disk        from here on a run shows the receipt and evaluates nothing
 
-Owns: that order, and the folders ``final/`` and ``final/look-N/``.
+The models are the winner and, where they are asked for, the best of other families: all on one receipt, so that none is chosen by what
+another scored. Owns: that order, and the folders ``final/`` and ``final/look-N/``, in them ``model/`` and ``also/FAMILY/``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre_models import final, retrain, verdict
+from genre_models.comparison import Compared
 from genre_models.durable import fsync_path, sha256_tree
 from genre_models.errors import SealedError
-from genre_models.seal import Candidate, Look, Seal, Standing
+from genre_models.seal import Also, Candidate, Look, Seal, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,12 +43,15 @@ class Request:
     split_id : str
     again : str or None
         The reason for a further look.
+    also : tuple of Winner
+        The best of other families, one each, to be looked at beside the winner.
     """
 
     studies_dir: Path
     winner: Winner
     split_id: str
     again: str | None = None
+    also: tuple[Winner, ...] = ()
 
     @property
     def seal(self) -> Seal:
@@ -54,9 +60,9 @@ class Request:
 
     @property
     def candidate(self) -> Candidate:
-        """The winner as the seal knows it."""
-        spec = json.dumps(self.winner.spec, sort_keys=True)
-        return Candidate(self.winner.study, self.winner.trial, hashlib.sha256(spec.encode()).hexdigest(), self.again)
+        """What wants to look, as the seal knows it."""
+        also = tuple(Also(one.family, one.trial, _spec_sha256(one)) for one in self.also)
+        return Candidate(self.winner.study, self.winner.trial, _spec_sha256(self.winner), self.again, also)
 
     def folder(self, look: int) -> Path:
         """Where a look's files lie."""
@@ -108,7 +114,7 @@ class Said:
     step : callable
         Gets a line of text at the start of each step.
     epoch : callable
-        Gets the number and the metrics of each epoch of the retrain.
+        Gets the number and the metrics of each epoch of a retrain; ``epochs`` among them is how many there will be.
     progress : callable
         ``progress(done, total, what)`` while held-out tracks are evaluated.
     """
@@ -138,51 +144,98 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
     Raises
     ------
     SealedError
-        This model may not be looked at, or an interrupted look's model file is not the one on the receipt.
+        These models may not be looked at, or an interrupted look's model files are not those on the receipt.
     CorpusError
         A held-out file is missing, has changed, or can't be decoded; nothing is closed.
     """
     standing, look = request.standing()
     if standing == "ours-closed":
         return look
-    final.verify_files(rows)  # before an hour of training, and before the receipt
+    final.verify_files(rows, task["kind"])  # before an hour of training, and before the receipt
     if standing == "unopened":
         look = _prepare_and_open(request, task, rows, said)
     else:
         said.step(f"completing look {look.number}, opened {look.opened['time']} and interrupted; the model is the one on the receipt")
-        _require_same_model(request, look)
-    folder = request.folder(look.number)
-    said.step(f"evaluating once on {len(rows)} held-out tracks")
-    evaluation = final.evaluate(folder / "model", rows, said.progress)
-    pipeline = json.loads((folder / "model" / "pipeline.json").read_text(encoding="utf-8"))
-    metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner)
-    verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history)
-    return request.seal.close(look.number, {key: metrics[key] for key in verdict.IN_THE_RECEIPT})
+        _require_same_models(request, look)
+    return _evaluate_and_close(request, look, rows, said)
 
 
 def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
-    winner, number = request.winner, request.next_number()
-    said.step(f"retraining trial {winner.trial} on all {len(task['tracks'])} development tracks for {winner.best_epoch} epochs")
-    added = retrain.added_since(winner.spec)
-    if added:
-        said.step(f"note: {winner.spec['family']} has parameters that it had not when the study was made; they take their defaults: {added}")
+    for table in sorted({retrain.table_of(one, task) for one in (request.winner, *request.also)} - {None}):
+        final.verify_table(table, rows)
+    number = request.next_number()
     folder = request.folder(number)
     folder.mkdir(parents=True, exist_ok=True)
-    retrain.retrain(winner, task, folder / "model", said.epoch)
+    shutil.rmtree(folder / "also", ignore_errors=True)  # of a run that was killed, and that no receipt speaks of
+    _retrain(request.winner, task, folder / "model", said)
+    for other in request.also:
+        _retrain(other, task, _also(folder, other.family), said)
     for made in (folder, *list(folder.parents)[:2]):
         fsync_path(made)
-    models = sha256_tree(folder / "model")
-    said.step(f"model saved and hashed ({models['model.keras'][:12]}…); opening the seal of split {request.split_id}: look {number}")
+    models = _hashes(folder)
+    what = f"{1 + len(request.also)} models" if request.also else f"model ({verdict.model_hash(models)[1][:12]}…)"
+    said.step(f"{what} saved and hashed; opening the seal of split {request.split_id}: look {number}")
     return request.seal.open(request.candidate, number, models, {row.id: row.content for row in rows})
 
 
-def _require_same_model(request: Request, look: Look) -> None:
-    folder = request.folder(look.number) / "model"
-    found, expected = sha256_tree(folder), look.opened["models"]
+def _retrain(winner: Winner, task: dict, folder: Path, said: Said) -> None:
+    where = f"all {len(task['tracks'])} development tracks"
+    if winner.has_epochs:
+        said.step(f"retraining trial {winner.trial}, {winner.family}, on {where} for {winner.best_epoch} epochs")
+    else:
+        said.step(f"fitting trial {winner.trial}, {winner.family}, to {where}")
+    added = retrain.added_since(winner.spec)
+    if added:
+        said.step(f"note: {winner.family} has parameters that it had not when the study was made; they take their defaults: {added}")
+
+    def on_epoch(epoch: int, metrics: dict) -> None:
+        if winner.has_epochs:
+            said.epoch(epoch, metrics | {"epochs": winner.best_epoch})
+
+    retrain.retrain(winner, task, folder, on_epoch)
+
+
+def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], said: Said) -> Look:
+    """Evaluate what is on the receipt, whatever was asked for: all of it, in one go."""
+    folder, vectors = request.folder(look.number), {}
+    said.step(f"evaluating once on {len(rows)} held-out tracks")
+    evaluation, pipeline = final.evaluate(folder / "model", rows, said.progress, vectors), _pipeline(folder / "model")
+    others = []
+    for one in look.also:
+        said.step(f"and {one.family}, trial {one.trial}, on the same tracks")
+        found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors)
+        others.append(Compared(found, _pipeline(_also(folder, one.family))))
+    metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
+    verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)
+    scores = {key: metrics[key] for key in verdict.IN_THE_RECEIPT}
+    also = {entry["family"]: {key: entry[key] for key in verdict.IN_THE_RECEIPT} for entry in metrics["also"]}
+    return request.seal.close(look.number, scores, also)
+
+
+def _require_same_models(request: Request, look: Look) -> None:
+    folder = request.folder(look.number)
+    found, expected = _hashes(folder), look.opened["models"]
     differ = sorted(name for name in expected | found if found.get(name) != expected.get(name))
     if differ:
         names = ", ".join(f"{name} ({'gone' if name not in found else 'added' if name not in expected else 'changed'})" for name in differ)
         raise SealedError(
-            f"look {look.number} was interrupted, and {folder} is no longer the model on its receipt: {names}.\n{look.describe()}\n"
+            f"look {look.number} was interrupted, and {folder / 'model'} is no longer the model on its receipt: {names}.\n{look.describe()}\n"
             "A model trained anew may differ, and that would be another look: bring the files back, or say why with --again REASON"
         )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a look's models: of the winner's by its name, of others' by ``also/FAMILY/NAME``."""
+    return sha256_tree(folder / "model") | {f"also/{name}": found for name, found in sha256_tree(folder / "also").items()}
+
+
+def _also(folder: Path, family: str) -> Path:
+    return folder / "also" / family
+
+
+def _pipeline(folder: Path) -> dict:
+    return json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
+
+
+def _spec_sha256(winner: Winner) -> str:
+    return hashlib.sha256(json.dumps(winner.spec, sort_keys=True).encode()).hexdigest()

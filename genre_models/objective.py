@@ -51,12 +51,10 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
     ConfigurationRefused
         It can't be built at that input size, or is over one of the task's limits.
     """
-    from genre_models.features import feature_shape
-    from genre_models.segments import segment_count, window_shape
+    from genre_models.segments import segment_count
 
     windows = segment_count(spec)
-    shape = window_shape(feature_shape(task["kind"], spec["features"]), windows)
-    cost = _cost(spec, shape, len(task["labels"]))
+    cost = _cost(spec, task)
     for name, limit in (task.get("limits") or {}).items():
         value = getattr(cost, name)
         if limit is not None and value > limit:
@@ -123,25 +121,10 @@ class Objective:
     def data(self, spec: Mapping[str, Any], fold: int | None = None) -> Any:
         """The development tracks as a trial sees them; with `fold`, that one of its folds is for validation instead of the hold-out."""
         from genre_models.folds import validated_on
-        from genre_models.segments import segment_count
-        from genre_models.training_data import DevelopmentData
+        from genre_models.sources import development_data
 
-        task, store = self._task, self._store(spec["features"])
-        tracks = task["tracks"] if fold is None else validated_on(task["tracks"], spec["folds"], fold)
-        return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"], segment_count(spec))
-
-    def _store(self, features: Mapping[str, Any]) -> Any:
-        """Features of one setting, opened and read once, however trials deal and cut the tracks."""
-        from genre_models.features import feature_key
-        from genre_models.features.store import FeatureStore
-        from genre_models.training_data import MemoryStore
-
-        task = self._task
-        key = feature_key(task["kind"], features)
-        if key not in self._stores:
-            store = FeatureStore(task["cache_dir"], task["kind"], dict(features), task["tracks"])
-            self._stores[key] = MemoryStore(store, [track["id"] for track in task["tracks"]])
-        return self._stores[key]
+        tracks = self._task["tracks"] if fold is None else validated_on(self._task["tracks"], spec["folds"], fold)
+        return development_data(spec, self._task, tracks, self._stores)
 
     def run(
         self, spec: Mapping[str, Any], report: Callable[..., str], *, workdir: str | None = None, resume: str | None = None
@@ -179,7 +162,7 @@ class Objective:
 
         started = time.perf_counter()
         data = self.data(spec)
-        cost = _cost(spec, data.input_shape, len(data.labels))
+        cost = _cost(spec, self._task)
         fit = partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"])
         deal = name_deal(self._task["tracks"], spec.get("folds", 1))
         parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, None if workdir is None else Path(workdir))
@@ -197,13 +180,19 @@ def _family(spec: Mapping[str, Any]) -> ModuleType:
     return importlib.import_module(FAMILIES[spec["family"]].module)
 
 
-def _cost(spec: Mapping[str, Any], input_shape: tuple[int, int, int], n_classes: int) -> Cost:
-    from genre_models.segments import refused_window, segment_count
+def _cost(spec: Mapping[str, Any], task: Mapping[str, Any]) -> Cost:
+    from genre_models.segments import refused_window, segment_count, window_shape
+    from genre_models.sources import item_shape, trial_input, trunk_facts
 
+    found, windows = trial_input(spec, task), segment_count(spec)
+    shape = item_shape(found, task)
+    if FAMILIES[spec["family"]].inputs != "spectrogram":
+        return _family(spec).estimate(spec["params"], shape, len(task["labels"]), trunk=trunk_facts(found, task))
+    shape = window_shape(shape, windows)
     try:
-        return _family(spec).estimate(spec["params"], input_shape, n_classes)
+        return _family(spec).estimate(spec["params"], shape, len(task["labels"]))
     except ConfigurationRefused as refused:
-        raise ConfigurationRefused(refused_window(str(refused), input_shape, segment_count(spec))) from refused
+        raise ConfigurationRefused(refused_window(str(refused), shape, windows)) from refused
 
 
 def _is_out_of_memory(error: Exception) -> bool:

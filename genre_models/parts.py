@@ -174,7 +174,7 @@ class Parts:
         if number > 1:
             metrics = {self._metric: self.value}
         else:
-            row = self._history[(epochs if first.epochs == epochs else first.best_epoch) - 1]
+            row = self._history[-1 if first.epochs == epochs else first.best_epoch - 1]
             metrics = {name: value for name, value in row.items() if name != "epoch"}
         self._answer = self._report(epochs + number - 1, metrics, self.snapshot)
 

@@ -80,19 +80,19 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
     shown, marked = "search", "best epoch"
     if parts != "hold-out":
         shown, marked = "search, fold 1" if "folds" in parts else "search, training 1", "mean best epoch"
+    fitted = metrics["epochs"] is None  # a family without epochs: points at 1, and nothing to mark
+    if fitted:
+        metrics, longest = metrics | {"epochs": 1}, 1
     for axes, (name, label) in zip(figure.subplots(1, 2), {"loss": "loss (nats)", "accuracy": "accuracy"}.items(), strict=True):
         _line(axes, search, name, TRAIN, "-", f"{shown}, training")
         _line(axes, search, f"val_{name}", VALIDATION, "-", f"{shown}, validation")
         _line(axes, retrain, name, RETRAIN, (0, (4, 1.5)), "retrain, all development tracks")
-        axes.axvline(metrics["epochs"], color=BEST, linewidth=1, zorder=0)
-        where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        late = metrics["epochs"] > 0.8 * longest  # then the words go to the left of the line, where there is room
-        where |= {"ha": "right" if late else "left", "color": FAINT, "fontsize": 8}
-        axes.annotate(marked, (metrics["epochs"], 1.0), (-3 if late else 3, -10), **where)
-        axes.set_xlabel("epoch", color=FAINT)
+        if fitted:
+            axes.set_xticks([])
+        else:
+            _mark_epoch(axes, metrics["epochs"], marked, longest)
         axes.set_ylabel(label, color=FAINT)
         axes.set_xlim(0.5, longest + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y", color="#e4e7eb")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK)
@@ -101,8 +101,51 @@ def draw_curves(path: Path, metrics: dict, search: Sequence[dict], retrain: Sequ
             _mark_held_out(axes, metrics)
     handles, names = axes.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, labelcolor=INK)
-    _title(figure, metrics, f"the winning trial, and its retrain for {metrics['epochs']} epoch{'s' if metrics['epochs'] > 1 else ''}")
+    epochs = f"retrain for {metrics['epochs']} epoch{'s' if metrics['epochs'] > 1 else ''}"
+    _title(figure, metrics, "the winning trial, and its fit to all development tracks" if fitted else f"the winning trial, and its {epochs}")
     _save(figure, path)
+
+
+def draw_families(path: Path, metrics: dict) -> None:
+    """Accuracy of the best of each family, on the held-out tracks and in validation.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG file to write.
+    metrics : dict
+        As in ``metrics.json``, with what was looked at beside the winner.
+    """
+    entries = [metrics, *metrics["also"]][::-1]  # the winner on top
+    figure = _figure(8.0, 1.9 + 0.42 * len(entries))
+    axes = figure.subplots()
+    for place, entry in enumerate(entries):
+        (low, high), score = entry["accuracy_ci95"], entry["accuracy"]
+        held_out = {"fmt": "D", "color": INK, "capsize": 4, "markersize": 5, "label": "held-out, 95 % interval"}
+        axes.errorbar([score], [place], xerr=[[score - low], [high - score]], **held_out)
+        if entry["validation_accuracy"] is not None:
+            axes.plot([entry["validation_accuracy"]], [place], "o", color=VALIDATION, label="validation, by which it was chosen")
+    axes.set_yticks(range(len(entries)), [f"{entry['family']}{' (winner)' if entry is metrics else ''}, trial {entry['trial']}" for entry in entries])
+    axes.set_ylim(-0.6, len(entries) - 0.4)
+    axes.set_xlim(0.0, 1.02)
+    axes.set_xlabel("accuracy", color=FAINT)
+    axes.grid(axis="x", color="#e4e7eb")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK)
+    named = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one of each
+    figure.legend(named.values(), named, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
+    _title(figure, metrics, f"the best of each family, on the same {metrics['n_tracks']} held-out tracks")
+    _save(figure, path)
+
+
+def _mark_epoch(axes: Axes, epoch: int, what: str, longest: int) -> None:
+    axes.axvline(epoch, color=BEST, linewidth=1, zorder=0)
+    late = epoch > 0.8 * longest  # then the words go to the left of the line, where there is room
+    where = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    where |= {"ha": "right" if late else "left", "color": FAINT, "fontsize": 8}
+    axes.annotate(what, (epoch, 1.0), (-3 if late else 3, -10), **where)
+    axes.set_xlabel("epoch", color=FAINT)
+    axes.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _line(axes: Axes, history: Sequence[dict], key: str, colour: str, style: object, label: str) -> None:

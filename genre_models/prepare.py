@@ -7,17 +7,20 @@ Searches and final evaluations both come through here, so both deal the same spl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from genre_models.availability import Unavailable, require_inputs, settings_of_family, single_values
 from genre_models.corpus import Corpus, Progress, open_corpus
+from genre_models.errors import ConfigurationRefused, SettingsError, TrunkUnavailable
 from genre_models.features import feature_key, resolve_features
 from genre_models.features.store import FeatureStore
 from genre_models.folds import deal_folds
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.sources import Input, item_shape, possible_inputs
 from genre_models.split import Split, deal
 
 
@@ -37,6 +40,12 @@ class TaskData:
         The study's; deals folds.
     validation_folds : int or None
         ``data.validation.folds``.
+    inputs : dict
+        Family to what it may ask for: inputs, each with the largest number of copies.
+    unavailable : dict of str to str
+        Family to the reason why it can't be had here.
+    tables : dict
+        What is known of each table of features, by its path, once features are prepared.
     """
 
     corpus: Corpus
@@ -46,6 +55,9 @@ class TaskData:
     cache_dir: Path
     seed: int = 0
     validation_folds: int | None = None
+    inputs: dict[str, list[tuple[Input, int]]] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def development(self) -> list[dict[str, str]]:
@@ -92,6 +104,8 @@ class TaskData:
             "objective": dict(objective),
             "limits": dict(limits),
             "tracks": tracks,
+            "tables": dict(self.tables),
+            "trunks": {},
         }
 
     def fingerprint(self) -> dict[str, Any]:
@@ -106,6 +120,13 @@ class TaskData:
             found["folds"] = _digest([f"{id} {fold}" for id, fold in sorted(self.folds(self.validation_folds).items())])
         return found
 
+    def fingerprint_features(self, family: str) -> dict[str, Any]:
+        """Feature settings of a family as a resumed study must match them: files by their content, wherever they lie."""
+        settings = self.features[family]
+        weights = settings["weights"]
+        hashed = {name: _sha256(file) for name, file in weights.items()} if isinstance(weights, dict) else _sha256(weights)
+        return settings | {"weights": hashed, "table": settings["table"] and _sha256(settings["table"])}
+
     def prepare_features(self, workers: int | None = None, progress: Progress | None = None) -> tuple[int, int, dict[str, str]]:
         """Compute what is missing of the development tracks' features.
 
@@ -114,14 +135,77 @@ class TaskData:
         (decoded, cached, failed)
             Files decoded now, rows found in the cache, and the reason for each track that could not be decoded.
         """
+        self.prepare_tables()
         decoded, cached, failed = 0, 0, {}
-        distinct = {feature_key(self.corpus.kind, settings): settings for settings in self.features.values()}
-        for settings in distinct.values():
-            store = FeatureStore(self.cache_dir, self.corpus.kind, settings, self.development)
-            done = store.prepare(workers, progress)
+        for found in self._distinct_bases():
+            if found.kind == "table":
+                continue
+            done = FeatureStore(self.cache_dir, found.kind, found.features, self.development).prepare(workers, progress)
             decoded, cached = decoded + done.decoded, cached + done.cached
             failed |= done.failed
         return decoded, cached, failed
+
+    def prepare_tables(self) -> None:
+        """Read the tables of features that families may ask for, and keep the development tracks' rows."""
+        from genre_models.features.table import prepare_table
+
+        for path in {found.features["table"] for found in self._distinct_bases() if found.kind == "table"}:
+            self.tables[path] = prepare_table(self.cache_dir, path, self.development)
+
+    def notes(self) -> list[str]:
+        """What users should know of the tables that were read: columns that are left out, and why."""
+        return [f"{Path(path).name}: {note}" for path, known in self.tables.items() for note in known.get("notes", ())]
+
+    def describe_items(self, family: str, task: Mapping[str, Any]) -> str:
+        """What a family trains on, in words."""
+        settings, told, cuts = self.features[family], [], {}
+        for found, _ in self.inputs[family]:
+            shape = " × ".join(map(str, item_shape(found, task)))
+            if found.trunk is not None:
+                of_network = cuts.setdefault((found.trunk["trunk"], found.trunk["side"]), {})
+                of_network[f"{found.trunk['cut']} ({shape})"] = None
+            elif found.as_vector:
+                told.append(f"{found.kind}: {shape} numbers a track")
+            else:
+                cut = f", cut into {settings['segments']} windows" if settings["segments"] > 1 else ""
+                told.append(f"a track is {shape} (height, width, channels){cut}")
+        told += [f"{network} on {side} × {side} pixels, at {', '.join(layers)}" for (network, side), layers in cuts.items()]
+        return "; ".join(dict.fromkeys(told))
+
+    def _distinct_bases(self) -> list[Input]:
+        distinct = {}
+        for family, wanted in self.inputs.items():
+            for found, _ in wanted if family not in self.unavailable else ():
+                named = found.features["table"] if found.kind == "table" else feature_key(found.kind, found.features)
+                distinct.setdefault((found.kind, named), found)
+        return list(distinct.values())
+
+    def prepare_networks(self, task: dict[str, Any], progress: Progress | None = None, *, only_facts: bool = False) -> None:
+        """Describe to the task the pretrained networks that families may ask for, and put the development tracks through them.
+
+        Families whose weights can't be had are added to `unavailable`.
+
+        Parameters
+        ----------
+        task : dict
+            ``trunks`` is filled in.
+        progress : callable, optional
+        only_facts : bool
+            Nothing is computed and no weights are wanted: shapes and sizes alone, for a plan.
+        """
+        from genre_models.trunks.prepare import prepare_trunks
+
+        jobs = {family: _jobs(wanted) for family, wanted in self.inputs.items() if family not in self.unavailable}
+        jobs = {family: wanted for family, wanted in jobs.items() if wanted}
+        given = None if only_facts else task
+        try:
+            task["trunks"] |= prepare_trunks(_without_repeats(jobs.values()), given, progress) if jobs else {}
+        except TrunkUnavailable:
+            for family, wanted in jobs.items():  # one by one, to know which
+                try:
+                    task["trunks"] |= prepare_trunks(wanted, given, progress)
+                except TrunkUnavailable as error:
+                    self.unavailable[family] = str(error)
 
 
 def open_task(
@@ -130,6 +214,7 @@ def open_task(
     seed: int,
     cache_dir: Path,
     *,
+    values: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     fold_counts: Collection[int] = (),
     workers: int | None = None,
     progress: Progress | None = None,
@@ -144,6 +229,8 @@ def open_task(
     seed : int
         Deals validation from training tracks, and folds.
     cache_dir : Path
+    values : mapping, optional
+        Family to the values that each of its parameters may take (of a range the ends); without it its defaults.
     fold_counts : collection of int
         Numbers of folds that `TaskData.task` will be asked for: too few tracks for them are then said before anything is computed.
     workers : int, optional
@@ -160,15 +247,42 @@ def open_task(
     corpus = open_corpus(data.source, data.input, cache_dir, progress, subset=data.subset)
     scan = scan_corpus(corpus, cache_dir, workers, progress)
     split = deal(scan, data, seed)
-    resolved = {family: resolve_features(settings, scan) for family, settings in features.items()}
-    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds)
+    resolved = {family: settings_of_family(family, resolve_features(settings, scan), corpus) for family, settings in features.items()}
+    inputs, unavailable = {}, {}
+    for family, settings in resolved.items():
+        try:
+            inputs[family] = list(possible_inputs(family, (values or {}).get(family) or single_values(family), settings, corpus.kind))
+            require_inputs(family, inputs[family], corpus)
+        except ConfigurationRefused as error:
+            raise SettingsError(str(error)) from error
+        except Unavailable as error:
+            unavailable[family] = str(error)
+    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable)
     for k in set(fold_counts) - {1}:
         opened.folds(k)
     return opened
 
 
+def _jobs(wanted: Sequence[tuple[Input, int]]) -> list[dict[str, Any]]:
+    """What is to be put through pretrained networks."""
+    return [found.trunk | {"copies": copies, "kind": found.kind, "features": found.features} for found, copies in wanted if found.trunk is not None]
+
+
+def _without_repeats(lists: Collection[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return list({repr(sorted(job.items(), key=lambda pair: pair[0])): job for jobs in lists for job in jobs}.values())
+
+
 def _row(track: ScanRow, part: str) -> dict[str, str]:
     return {"id": track.id, "label": track.label, "path": str(track.path), "content": track.content, "part": part}
+
+
+def _sha256(file: str) -> str:
+    """Hash of a file; its name where it is none, such as ``imagenet``, or is not there."""
+    try:
+        with open(file, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return file
 
 
 def _digest(lines: list[str]) -> str:

@@ -1,7 +1,7 @@
 """The winner trained again, on every development track.
 
-Owns: the final retrain and the saved model's folder, ``model.keras`` and ``pipeline.json``. Nothing is validated and nothing is stopped early:
-the epochs and the learning rate of each are those that the trial found. Sees no held-out item.
+Owns: the final retrain and the saved model's folder: ``model.keras``, or ``model.skops`` with what belongs to it, and ``pipeline.json``. Nothing
+is validated and nothing is stopped early: the epochs and the learning rate of each are those that the trial found. Sees no held-out item.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from genre_models.training_data import DevelopmentData
 
-RECORDED_VERSIONS = ("keras", "tensorflow", "torch", "jax", "numpy", "librosa", "soundfile", "pillow", "scikit-learn")
+RECORDED_VERSIONS = ("keras", "tensorflow", "torch", "jax", "numpy", "librosa", "soundfile", "pillow", "scikit-learn", "skops")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Winner:
     spec : dict
         The whole resolved configuration (docs/design.md, section 4).
     best_epoch : int
-        Epochs of the retrain, 1 or more; of a trial with several parts the rounded mean over them.
+        Epochs of the retrain, 1 or more; of a trial with several parts the rounded mean over them. A family without epochs has 1.
     learning_rates : tuple of float
         One for each of these epochs, as the trial had them.
     history : tuple of dict
@@ -80,6 +80,15 @@ class Winner:
     validation_accuracy: float | None
     confirmed: Confirmed | None = None
 
+    @property
+    def family(self) -> str:
+        return self.spec["family"]
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether the family trains in epochs; of one without it is said that it was fitted."""
+        return FAMILIES[self.family].has_epochs
+
 
 def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, dict], None]) -> None:
     """Train the winner on every track of `task` and save it; the folder is whole, and flushed, once it has its name.
@@ -88,7 +97,8 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     ----------
     winner : Winner
     task : dict
-        The development tracks (docs/design.md, section 5); their parts are not heeded, all are trained on.
+        The development tracks (docs/design.md, section 5); their parts are not heeded, all are trained on. Where the corpus is a table that was
+        moved, ``moved`` says where it is now, by the path that specifications have.
     folder : Path
         Replaced if it exists: a leftover of a retrain that no receipt speaks of.
     on_epoch : callable
@@ -104,10 +114,10 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         return "continue"
 
     started = time.perf_counter()
-    spec, family = winner.spec, importlib.import_module(FAMILIES[winner.spec["family"]].module)
+    spec, family = complete(winner.spec, task), importlib.import_module(FAMILIES[winner.family].module)
     data = every_track(spec, task)
     fitted = family.fit(
-        FAMILIES[spec["family"]].defaults() | spec["params"],
+        spec["params"],
         data,
         epochs=winner.best_epoch,
         seed=spec["seed"],
@@ -120,10 +130,10 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
     fitted.save(partial)
-    if hasattr(fitted, "core"):
+    if hasattr(fitted, "core"):  # a network, which may have been trained in another precision
         rewrite_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
-    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, task, data, fitted, seconds), indent=1) + "\n")
+    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, spec, task, data, fitted, seconds), indent=1) + "\n")
     fsync_tree(partial)
     partial.rename(folder)
     fsync_tree(folder)
@@ -153,19 +163,33 @@ def added_since(spec: dict) -> dict:
     return {name: value for name, value in FAMILIES[spec["family"]].defaults().items() if name not in spec["params"]}
 
 
+def complete(spec: dict, task: dict) -> dict:
+    """A specification in which every parameter that its family has now has a value, and the corpus is where it is now."""
+    features, moved = spec["features"], task.get("moved", {})
+    if features.get("table") in moved:
+        features = features | {"table": moved[features["table"]]}
+    return spec | {"params": FAMILIES[spec["family"]].defaults() | spec["params"], "features": features}
+
+
+def table_of(winner: Winner, task: dict) -> str | None:
+    """The table of features that a trial is trained on beside its corpus; None where there is none."""
+    from genre_models.sources import trial_input
+
+    found = trial_input(complete(winner.spec, task), task)
+    return found.features["table"] if found.kind == "table" != task["kind"] else None
+
+
 def every_track(spec: dict, task: dict) -> DevelopmentData:
     """The development tracks as a family's `fit` takes them, all of them for training, cut as the trial cut them."""
-    from genre_models.features.store import FeatureStore
-    from genre_models.segments import segment_count
-    from genre_models.training_data import DevelopmentData
+    from genre_models.sources import development_data
 
-    tracks = [track | {"part": "train"} for track in task["tracks"]]
-    store = FeatureStore(task["cache_dir"], task["kind"], spec["features"], tracks)
-    return DevelopmentData(store, task["labels"], tracks, task["objective"]["metric"], segment_count(spec))
+    return development_data(spec, task, [track | {"part": "train"} for track in task["tracks"]])
 
 
-def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:
+def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: float) -> dict:
     """What a user of the saved model needs to know beside its weights, and where it comes from."""
+    from genre_models.sources import describe_input
+
     versions = {"python": platform.python_version()}
     for name in RECORDED_VERSIONS:
         try:
@@ -177,13 +201,15 @@ def _pipeline(winner: Winner, task: dict, data, fitted, seconds: float) -> dict:
         "labels": list(task["labels"]),
         "kind": task["kind"],
         "demo": task["demo"],
-        "features": winner.spec["features"],
+        "features": spec["features"],
+        "input": describe_input(spec, task),
         "input_shape": list(data.input_shape),
         "segments": data.segments,  # windows that a track is cut into; its prediction is the mean of theirs
         "study": winner.study,
         "trial": winner.trial,
         "spec": winner.spec,
-        "epochs": winner.best_epoch,
+        "validation_accuracy": winner.validation_accuracy,
+        "epochs": winner.best_epoch if winner.has_epochs else None,
         "learning_rates": list(winner.learning_rates),
         "n_tracks": len(data.train_ids),
         "parameters": fitted.parameters,

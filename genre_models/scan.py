@@ -36,7 +36,7 @@ class ScanRow:
     id, label : str
     path : Path
     content : str
-        Hash of the file's bytes; empty where it could not be read at all.
+        Hash of the file's bytes, or of the numbers of a table's rows; empty where they could not be read at all.
     bytes : int
     readable : bool
     reason : str or None
@@ -88,7 +88,7 @@ class Scan:
         Sorted by id, unreadable ones included.
     fingerprint : str
         16 hex digits over the (labelled id, content) of the readable rows, sorted by id.
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "table"}
     decoded, cached : int
         Files decoded now, and files known from an earlier scan.
     """
@@ -118,6 +118,8 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
     Scan
         A file that can't be decoded is a row with its reason, never an error.
     """
+    if corpus.kind == "table":
+        return _scan_table(corpus, progress)
     stores = _stores(corpus, Path(cache_dir).expanduser() / "scans")
     known = {store: _load(store) for store in stores}
     stamps = {track.id: _stamp(track.path) for track in corpus.tracks}
@@ -152,9 +154,22 @@ def scan_corpus(corpus: Corpus, cache_dir: str | Path, workers: int | None = Non
             raise CacheError(
                 f"{error.filename or cache_dir}: can't be written ({error.strerror}); free space, or choose another folder for the cache"
             ) from error
+    return _made(corpus, stamps, facts, len(new))
+
+
+def _scan_table(corpus: Corpus, progress: Progress | None) -> Scan:
+    from genre_models.corpus.table_rows import scan_table
+
+    facts = scan_table(corpus)
+    if progress is not None:
+        progress(len(facts), len(facts), "scan")
+    return _made(corpus, {id: [fact["bytes"]] for id, fact in facts.items()}, facts, len(facts))
+
+
+def _made(corpus: Corpus, stamps: dict, facts: dict[str, dict], decoded: int) -> Scan:
     rows = _rows(corpus.tracks, stamps, facts)
     fingerprint = _digest([[row.labelled_id, row.content] for row in rows if row.readable])
-    return Scan(rows, fingerprint, corpus.kind, decoded=len(new), cached=len(corpus.tracks) - len(new))
+    return Scan(rows, fingerprint, corpus.kind, decoded=decoded, cached=len(corpus.tracks) - decoded)
 
 
 def look_at(path: str, kind: str) -> dict:

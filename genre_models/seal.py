@@ -6,7 +6,7 @@ is read, ``closed`` after the last result is. Knows nothing of models and corpor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,23 @@ Standing = Literal["unopened", "ours-open", "ours-closed"]
 
 
 @dataclass(frozen=True)
+class Also:
+    """The best trial of another family, looked at beside the winner."""
+
+    family: str
+    trial: int
+    spec_sha256: str
+
+
+@dataclass(frozen=True)
 class Candidate:
-    """What wants to look: a study's trial with its specification's hash, and the reason if it is not the first to look."""
+    """What wants to look: a study's trial with its specification's hash, the reason if it is not the first, and what is looked at beside it."""
 
     study: str
     trial: int
     spec_sha256: str
     again: str | None = None
+    also: tuple[Also, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,15 +50,24 @@ class Look:
     def number(self) -> int:
         return self.opened["look"]
 
-    def is_of(self, candidate: Candidate) -> bool:
+    @property
+    def also(self) -> tuple[Also, ...]:
+        """What was looked at beside the winner."""
+        return tuple(Also(**one) for one in self.opened.get("also", ()))  # receipts of one model do not say
+
+    def is_of_winner(self, candidate: Candidate) -> bool:
         """Whether this model was looked at; where a reason for a further look is given, whether for that reason."""
         same = all(self.opened[key] == getattr(candidate, key) for key in ("study", "trial", "spec_sha256"))
         return same and candidate.again in (None, self.opened["reason"])
 
+    def is_of(self, candidate: Candidate) -> bool:
+        """Whether every model that is asked for was looked at, the winner as the winner."""
+        return self.is_of_winner(candidate) and set(candidate.also) <= set(self.also)
+
     def describe(self) -> str:
         """The receipt in words: who looked, when, at what, and the score."""
         opened, closed = self.opened, self.closed
-        models = ", ".join(f"{name} {sha[:12]}" for name, sha in opened["models"].items())
+        models = ", ".join(f"{name} {sha[:12]}" for name, sha in opened["models"].items() if not name.startswith("also/"))
         lines = [
             f"look {self.number} of split {opened['split_id']}: study {opened['study']}, trial {opened['trial']}, opened {opened['time']}",
             f"  {opened['n_tracks']} held-out tracks; {models}",
@@ -58,8 +77,10 @@ class Look:
         if closed is None:
             lines.append("  not closed: the evaluation was interrupted")
         else:
-            (low, high), score, f1 = closed["scores"]["accuracy_ci95"], closed["scores"]["accuracy"], closed["scores"]["macro_f1"]
-            lines.append(f"  closed {closed['time']}: accuracy {score:.3f} [{low:.3f}, {high:.3f}], macro F1 {f1:.3f}")
+            lines.append(f"  closed {closed['time']}: {_in_words(closed['scores'])}")
+        for one in self.also:
+            scores = {} if closed is None else closed["also"][one.family]
+            lines.append(f"  also {one.family}, trial {one.trial}{': ' + _in_words(scores) if scores else ''}")
         return "\n".join(lines)
 
 
@@ -117,7 +138,7 @@ class Seal:
         look : int
             The number this look was prepared as.
         models : mapping of str to str
-            File name to SHA-256 of everything that predicts, saved beforehand.
+            File name to SHA-256 of everything that predicts, saved beforehand; names of `candidate.also` begin with ``also/FAMILY/``.
         tracks : mapping of str to str
             Held-out track id to content hash.
 
@@ -133,9 +154,11 @@ class Seal:
                 raise SealedError(f"another process opened split {self.split_id} meanwhile; run the same command again\n{before[-1].describe()}")
             receipt = {"study": candidate.study, "trial": candidate.trial, "spec_sha256": candidate.spec_sha256, "reason": candidate.again}
             receipt |= {"event": "opened", "look": look, "models": dict(models), "n_tracks": len(tracks), "tracks": dict(tracks)}
+            if candidate.also:
+                receipt["also"] = [asdict(one) for one in candidate.also]
             return Look(append(receipt))
 
-    def close(self, look: int, scores: Mapping) -> Look:
+    def close(self, look: int, scores: Mapping, also: Mapping[str, Mapping] | None = None) -> Look:
         """Write the receipt ``closed`` with the scores; the look is over when this returns.
 
         Parameters
@@ -144,18 +167,23 @@ class Seal:
             Its number.
         scores : mapping
             At least accuracy, accuracy_ci95 and macro_f1.
+        also : mapping, optional
+            Family to the same scores, of all that was looked at beside the winner.
 
         Raises
         ------
         SealedError
             That look was never opened, or is closed already.
         """
+        event = {"event": "closed", "look": look, "scores": dict(scores)}
+        if also:
+            event["also"] = {family: dict(others) for family, others in also.items()}
         with self._receipts.locked() as (events, append):
             found = next((other for other in _looks(events) if other.number == look), None)
             if found is None or found.closed is not None:
                 what = "was never opened" if found is None else "is closed already"
                 raise SealedError(f"look {look} of split {self.split_id} can't be closed: it {what}")
-            return Look(found.opened, append({"event": "closed", "look": look, "scores": dict(scores)}))
+            return Look(found.opened, append(event))
 
     def _standing(self, looks: Sequence[Look], candidate: Candidate) -> tuple[Standing, Look | None]:
         ours = [look for look in looks if look.is_of(candidate)]
@@ -163,8 +191,12 @@ class Seal:
             return ("ours-open" if ours[-1].closed is None else "ours-closed"), ours[-1]
         if looks and not candidate.again:
             receipts = "\n".join(look.describe() for look in looks)
+            what, remedy = "with another model", ""
+            if any(look.is_of_winner(candidate) for look in looks):
+                what = "with this winner, but not with all the others that are asked for now"
+                remedy = "the same command without --also shows that look, or completes it; "
             raise SealedError(
-                f"the held-out tracks were already looked at with another model ({self.path})\n{receipts}\n"
+                f"the held-out tracks were already looked at {what} ({self.path})\n{receipts}\n{remedy}"
                 "choosing between models by held-out scores makes them worth less; if it must be, --again REASON records why"
             )
         return "unopened", None
@@ -199,6 +231,11 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
             if shared:
                 found.append((path.stem, len(shared)))
     return sorted(found, key=lambda item: -item[1])
+
+
+def _in_words(scores: Mapping) -> str:
+    low, high = scores["accuracy_ci95"]
+    return f"accuracy {scores['accuracy']:.3f} [{low:.3f}, {high:.3f}], macro F1 {scores['macro_f1']:.3f}"
 
 
 def _looks(events: Sequence[Mapping]) -> tuple[Look, ...]:

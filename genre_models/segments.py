@@ -115,6 +115,35 @@ def segments_of(data: Any) -> int:
     return getattr(data, "segments", 1)
 
 
+def items_of(data: Any, ids: Sequence[str]) -> tuple[Sequence[str], np.ndarray]:
+    """What a network takes of some tracks, before any is cut into windows: several rows of a table each, or the tracks themselves.
+
+    Parameters
+    ----------
+    data : Data
+        Where its tracks have several items, with ``items_of(ids)``.
+    ids : sequence of str
+
+    Returns
+    -------
+    item_ids : sequence of str
+        What `data.features` is asked for.
+    owners : np.ndarray of int [shape=(len(item_ids),)]
+        Place in `ids` of the track that each belongs to.
+    """
+    several = getattr(data, "items_of", None)
+    return (ids, np.arange(len(ids))) if several is None else several(ids)
+
+
+def by_owner(p: np.ndarray, owners: np.ndarray, n: int) -> np.ndarray:
+    """Probabilities of `n` tracks, each the mean of its items' [shape=(n, n_classes), dtype=p.dtype]; `owners` as of `items_of`."""
+    if len(p) == n and np.array_equal(owners, np.arange(n)):
+        return p
+    sums = np.zeros((n, p.shape[-1]))
+    np.add.at(sums, owners, p)
+    return (sums / np.bincount(owners, minlength=n)[:, None]).astype(p.dtype)
+
+
 def by_track(p: np.ndarray, segments: int) -> np.ndarray:
     """Probabilities of tracks, each the mean of its windows'.
 

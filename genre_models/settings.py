@@ -27,7 +27,7 @@ from pydantic import (
 AUTO_CLIP_SECONDS = 29.7
 """Upper end of ``clip_seconds: auto``, in seconds; at the default settings it gives exactly 1280 frames."""
 
-SOURCES = "demo, a folder, gtzan:FOLDER, fma:FOLDER, or a list of folders"
+SOURCES = "demo, a folder, gtzan:FOLDER, fma:FOLDER, table:FILE, or a list of folders"
 
 Seed = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
 Share = Annotated[float, Strict(), Field(ge=0.05, le=0.5)]
@@ -102,12 +102,13 @@ class DataSettings(_Section):
     Attributes
     ----------
     source : str or tuple of str
-        ``demo``, a folder of class folders, ``gtzan:DIR``, ``fma:DIR`` (with FMA's audio folders and ``fma_metadata/tracks.csv``), or a list
-        of folders and ``gtzan:DIR`` whose classes are joined by name.
+        ``demo``, a folder of class folders, ``gtzan:DIR``, ``fma:DIR`` (with FMA's audio folders and ``fma_metadata/tracks.csv``),
+        ``table:FILE`` (a CSV, Parquet or .npz file with an id, a label and numbers for each track), or a list of folders and ``gtzan:DIR``
+        whose classes are joined by name.
     subset : {"small", "medium", "large", "full"} or None
         Tracks of that subset of FMA only; without it all that have a file.
-    input : {"auto", "audio", "image"}
-        ``auto`` takes the larger set and says so.
+    input : {"auto", "audio", "image", "table"}
+        ``auto`` takes the larger set and says so; a table is always a table.
     test_fraction : float
         Part of each class that is held out, 0.05 to 0.5.
     split_seed : int
@@ -122,7 +123,7 @@ class DataSettings(_Section):
 
     source: str | tuple[str, ...] = "demo"
     subset: Literal["small", "medium", "large", "full"] | None = None
-    input: Literal["auto", "audio", "image"] = "auto"
+    input: Literal["auto", "audio", "image", "table"] = "auto"
     test_fraction: Share = 0.2
     split_seed: Seed = 0
     split: _Split | None = None
@@ -155,6 +156,14 @@ class DataSettings(_Section):
             raise ValueError("holds for fma:FOLDER only: leave it out")
         return value
 
+    @field_validator("input")
+    @classmethod
+    def _a_table_is_a_table(cls, value: str, info: ValidationInfo) -> str:
+        source = info.data.get("source")
+        if source is not None and value != "auto" and (value == "table") != _is_table(source):
+            raise ValueError(f"{value} does not go with source {source if isinstance(source, str) else ', '.join(source)}: leave it out")
+        return value
+
 
 def _checked_source(source: Any, of_list: bool = False) -> str:
     known = "a folder or gtzan:FOLDER" if of_list else f"one of: {SOURCES}"
@@ -168,13 +177,19 @@ def _checked_source(source: Any, of_list: bool = False) -> str:
         raise ValueError(f"is empty; it must be {known}")
     if prefix in ("gtzan", "fma") and colon and not rest.strip():
         raise ValueError(f"{prefix}: needs a folder after the colon, as in {prefix}:~/music/{prefix}")
-    if colon and prefix in (("table", "demo", "fma") if of_list else ("table", "demo")) or of_list and source == "demo":
+    if prefix == "table" and colon and not rest.strip():
+        raise ValueError("table: needs a file after the colon, as in table:~/music/features_30_sec.csv")
+    if colon and prefix in (("table", "demo", "fma") if of_list else ("demo",)) or of_list and source == "demo":
         raise ValueError(f"{source!r} is not {known}" + (": it can't be joined with others" if of_list else ""))
     return source
 
 
 def _is_fma(source: str | tuple[str, ...]) -> bool:
     return isinstance(source, str) and source.startswith("fma:")
+
+
+def _is_table(source: str | tuple[str, ...]) -> bool:
+    return isinstance(source, str) and source.startswith("table:")
 
 
 class FeatureSettings(_Section):
@@ -199,6 +214,13 @@ class FeatureSettings(_Section):
         its windows'. Cached are whole tracks, whatever their number.
     normalise : {"unit", "item"}
         Of log-mel features: to [0, 1] over the 80 dB below the loudest point, or each item to mean 0 and variance 1.
+    weights : str or dict of str to str
+        Of pretrained networks: ``imagenet`` (Keras downloads and checks them), ``random`` (for tests and for measuring cost), or a file
+        (.h5, .keras, .weights.h5); or any of these for each network by its name, as in ``{mobilenet: FILE}``; others then have ``imagenet``.
+    trunk_side : int
+        Side of the square that spectrograms are resized to for pretrained networks, 32 to 512 pixels.
+    table : str or None
+        File with handcrafted features of the same tracks (CSV, Parquet or .npz with an id column); what ``input: table`` of a family means.
     """
 
     sr: Annotated[int, Strict()] = Field(default=22_050, ge=4_000, le=192_000)
@@ -210,6 +232,26 @@ class FeatureSettings(_Section):
     colour: Literal["grey", "rgb"] = "grey"
     normalise: Literal["unit", "item"] = "unit"
     segments: Annotated[int, Strict()] = Field(default=1, ge=1, le=60)
+    weights: str | dict[str, str] = "imagenet"
+    trunk_side: Annotated[int, Strict()] = Field(default=224, ge=32, le=512)
+    table: str | None = Field(default=None, min_length=1)
+
+    def weights_of(self, trunk: str) -> str:
+        """``imagenet``, ``random`` or the file for one pretrained network."""
+        return self.weights if isinstance(self.weights, str) else self.weights.get(trunk, "imagenet")
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _weights_are_named(cls, value: Any) -> Any:
+        from genre_models.trunks.registry import TRUNKS
+
+        texts = value.values() if isinstance(value, dict) else [value]
+        if not all(isinstance(text, str) and text.strip() for text in texts):
+            raise ValueError("must be imagenet, random or a file, or one of these for each network, as in {mobilenet: FILE}")
+        unknown = [str(name) for name in value if name not in TRUNKS] if isinstance(value, dict) else []
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no such network; there are {', '.join(TRUNKS)}")
+        return value
 
     @field_validator("clip_seconds", mode="before")
     @classmethod

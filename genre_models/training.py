@@ -17,9 +17,10 @@ import numpy as np
 
 from genre_models.batch_norm import FINAL_SETTLING_ITEMS, SETTLING_ITEMS, settle
 from genre_models.errors import SnapshotError, TrainingDiverged
-from genre_models.fitted import Data, Fitted, Network, predict
+from genre_models.fitted import Data, Fitted, Network, Switch, predict
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
+from genre_models.segments import items_of
 from genre_models.snapshots import UNREADABLE, Report, read_snapshot, write_snapshot
 from genre_models.training_items import TrainingItems
 
@@ -55,6 +56,7 @@ def train(
     resume: str | None = None,
     precision: str = "float32",
     learning_rates: Sequence[float] | None = None,
+    switch: Switch | None = None,
 ) -> Fitted:
     """Train one configuration.
 
@@ -78,6 +80,9 @@ def train(
     precision : {"float32", "bfloat16", "float16"}
     learning_rates : sequence of float, optional
         One for each epoch, in place of the schedule.
+    switch : Switch, optional
+        To a second phase. Its epochs count in the same budget, schedules and early stopping go on, the optimizer starts anew, and the best
+        epoch is the best of both phases.
 
     Returns
     -------
@@ -92,7 +97,7 @@ def train(
     GenreModelsError
         The learning rates do not suffice.
     """
-    run = _Run(build, params, data, epochs, seed, precision, learning_rates)
+    run = _Run(build, params, data, epochs, seed, precision, learning_rates, switch)
     if resume is not None:
         run.restore(resume)
     return run.go_on(report)
@@ -110,9 +115,11 @@ class _Run:
         seed: int,
         precision: str,
         learning_rates: Sequence[float] | None,
+        switch: Switch | None,
     ) -> None:
         started = time.perf_counter()
         self.params, self.data, self.epochs, self.seed, self.precision = dict(params), data, epochs, seed, precision
+        self.switch, self.is_second_phase = switch, False
         self.validates = len(data.validation_ids) > 0
         self.rate = LearningRate.of(params, epochs, learning_rates, self.validates)
         self.stopping = EarlyStopping(
@@ -124,7 +131,7 @@ class _Run:
         # A worker runs trial after trial: without both, a trial would depend on those before it.
         keras.utils.clear_session()
         keras.utils.set_random_seed(seed % 2**32)
-        dtype = data.features(data.train_ids[:1]).dtype.name
+        dtype = data.features(items_of(data, data.train_ids[:1])[0][:1]).dtype.name
         self.network = build(params, data.input_shape, len(data.labels), input_dtype=dtype, seed=seed, precision=precision)
         self.optimizer = self._compiled()
         self.items = TrainingItems(data, params, seed)
@@ -146,6 +153,8 @@ class _Run:
         """Train from the epoch after the last one done."""
         while len(self.history) < self.epochs and not self.stopping.is_due:
             epoch = len(self.history) + 1
+            if self._is_second(epoch) and not self.is_second_phase:
+                self._go_over()
             metrics = self._epoch(epoch)
             self.history.append({"epoch": epoch, **metrics})
             reported = time.perf_counter()
@@ -166,12 +175,36 @@ class _Run:
             history=self.history,
             parameters=sum(int(np.prod(v.shape)) for v in self.network.core.trainable_variables),
             phases=self.phases,
+            finish=self.network.finish,
         )
+
+    def _is_second(self, epoch: int) -> bool:
+        return self.switch is not None and epoch > self.switch.after
+
+    def _go_over(self) -> None:
+        """Begin the second phase with the weights of the first as they are, and take its best ones along."""
+        started = time.perf_counter()
+        keras.utils.set_random_seed((self.seed + 1) % 2**32)  # so that it begins alike after a resume
+        first, self.data = self.network, self.switch.data()
+        self.network = self.switch.build(first, self.data)
+        if self.best_weights is not None:
+            now = first.core.get_weights()
+            first.core.set_weights(self.best_weights)
+            self.best_weights = self.network.core.get_weights()
+            first.core.set_weights(now)
+        self.optimizer = self._compiled()
+        self.items = TrainingItems(self.data, self.params, self.seed)
+        self.is_second_phase = True
+        self.phases["build"] += time.perf_counter() - started
+
+    def _rate_of(self, epoch: int) -> float:
+        rate = self.rate.rate(epoch)
+        return rate * self.switch.factor if self._is_second(epoch) and self.rate.schedule != "recorded" else rate
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Train and score one epoch; take note of it everywhere."""
         started = time.perf_counter()
-        rate = self.rate.rate(epoch)
+        rate = self._rate_of(epoch)
         self.optimizer.learning_rate = rate
         metrics = self._train(epoch)
         trained = time.perf_counter()
@@ -239,12 +272,15 @@ class _Run:
             self.rate, self.stopping = LearningRate(**state["rate"]), EarlyStopping(**state["stopping"])
             self.best, self.history = BestEpoch(**state["best"]), list(state["history"])
             count = sum(name.startswith("best/") for name in arrays)
-            self.best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
+            best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
         except UNREADABLE as error:
             raise SnapshotError(f"{folder}: the snapshot is of another version ({error}): start the trial afresh") from error
         for key, value in self._identity().items():
             if before.get(key) != value:
                 raise SnapshotError(f"{folder}: the snapshot is of another run: {key} was {before.get(key)!r}, now {value!r}")
+        if self._is_second(len(self.history)):
+            self._go_over()
+        self.best_weights = best_weights
         for name, variable in self._variables().items():
             found = arrays[name].shape if name in arrays else "missing"
             if found != tuple(variable.shape):

@@ -15,7 +15,7 @@ HELD_BYTES = 256 * 2**20  # of one feature setting, held by each worker; beyond 
 class Store(Protocol):
     """Where features are read: `genre_models.features.store.FeatureStore`, or a fake."""
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype
 
     def features(self, ids: Sequence[str]) -> np.ndarray:
@@ -32,17 +32,22 @@ class MemoryStore:
     store : Store
     ids : sequence of str
         All tracks that will be asked for.
+
+    Attributes
+    ----------
+    store : Store
+        What it reads from.
     """
 
     def __init__(self, store: Store, ids: Sequence[str]) -> None:
-        self._store, self._row = store, {id: row for row, id in enumerate(ids)}
+        self.store, self._row = store, {id: row for row, id in enumerate(ids)}
         self.shape, self.dtype = tuple(store.shape), np.dtype(store.dtype)
         self._fits = len(self._row) * int(np.prod(self.shape)) * self.dtype.itemsize <= HELD_BYTES
         self._held: np.ndarray | None = None
 
     def features(self, ids: Sequence[str]) -> np.ndarray:
         """Features as cached [shape=(len(ids), *shape)]."""
-        return self._all()[self._rows(ids)] if self._fits else self._store.features(ids)
+        return self._all()[self._rows(ids)] if self._fits else self.store.features(ids)
 
     def windows(self, ids: Sequence[str], starts: Sequence[int], width: int) -> np.ndarray:
         """A window of each of these tracks, from its column on [shape=(len(ids), height, width, channels)]."""
@@ -50,14 +55,14 @@ class MemoryStore:
             return windows_at(self._all(), self._rows(ids), starts, width)
         several = list(dict.fromkeys(ids))  # windows of one track often come together
         row = {id: number for number, id in enumerate(several)}
-        return windows_at(self._store.features(several), [row[id] for id in ids], starts, width)
+        return windows_at(self.store.features(several), [row[id] for id in ids], starts, width)
 
     def _rows(self, ids: Sequence[str]) -> list[int]:
         return [self._row[id] for id in ids]
 
     def _all(self) -> np.ndarray:
         if self._held is None:
-            self._held = self._store.features(tuple(self._row))
+            self._held = self.store.features(tuple(self._row))
         return self._held
 
 
@@ -101,7 +106,7 @@ class DevelopmentData:
         self._targets = np.array([number[track["label"]] for track in tracks], dtype=np.int64)
         self.labels, self.metric, self.segments = tuple(labels), metric, segments
         self.track_shape = tuple(store.shape)
-        self.input_shape = window_shape(store.shape, segments)
+        self.input_shape = self.track_shape if segments == 1 else window_shape(store.shape, segments)
         self.train_ids = tuple(track["id"] for track in tracks if track["part"] == "train")
         self.validation_ids = tuple(track["id"] for track in tracks if track["part"] == "validation")
 

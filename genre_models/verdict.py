@@ -10,21 +10,31 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from genre_models.comparison import compare, families_card, families_table
 from genre_models.durable import write_text, write_whole
 from genre_models.metrics import final_metrics
 from genre_models.parts import describe_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from genre_models.comparison import Compared
     from genre_models.final import Evaluation
     from genre_models.retrain import Winner
 
 SCHEMA = 1
 IN_THE_RECEIPT = ("accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "ece", "n_tracks")
+MODEL_FILES = ("model.keras", "model.skops")
+_INPUTS = {"audio": "log-mel spectrograms", "image": "images", "handcrafted": "handcrafted features of the sound", "table": "rows of a table"}
 
 
-def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner) -> dict:
+def model_hash(models: Mapping[str, str]) -> tuple[str, str]:
+    """Name and SHA-256 of the winner's model file among those on a receipt."""
+    return next((name, models[name]) for name in MODEL_FILES if name in models)
+
+
+def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner, also: Sequence[Compared] = ()) -> dict:
     """The content of ``metrics.json``.
 
     Parameters
@@ -36,7 +46,10 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner) 
         The receipt ``opened``.
     winner : Winner
         What its search said of it.
+    also : sequence of Compared
+        What was looked at beside it.
     """
+    name, sha256 = model_hash(look["models"])
     return {
         "schema": SCHEMA,
         "study": pipeline["study"],
@@ -55,11 +68,15 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner) 
         "peak_ram_evaluation_mib": round(evaluation.peak_ram_mib, 1),
         "energy_kwh": None,
         "emissions_kg": None,
-        "model_sha256": look["models"]["model.keras"],
+        "model": name,
+        "model_sha256": sha256,
+        "also": [compare(evaluation, one) for one in also],
     }
 
 
-def write_verdict(folder: Path, evaluation: Evaluation, metrics: dict, pipeline: dict, search_history: tuple[dict, ...]) -> None:
+def write_verdict(
+    folder: Path, evaluation: Evaluation, metrics: dict, pipeline: dict, search_history: Sequence[dict], also: Sequence[Compared] = ()
+) -> None:
     """Write all files of a look but its model.
 
     Parameters
@@ -71,14 +88,21 @@ def write_verdict(folder: Path, evaluation: Evaluation, metrics: dict, pipeline:
         From `collect`.
     pipeline : dict
         ``pipeline.json`` of the model.
-    search_history : tuple of dict
+    search_history : sequence of dict
         Epochs of the winning trial.
+    also : sequence of Compared
+        What was looked at beside it; its predictions are written too.
     """
     from genre_models import plots
 
     write_whole(folder / "predictions.csv", lambda path: _write_predictions(path, evaluation))
+    for one in also:
+        name = f"predictions-{one.pipeline['spec']['family']}.csv"
+        write_whole(folder / name, lambda path, said=one.evaluation: _write_predictions(path, said))
     write_whole(folder / "confusion.png", lambda path: plots.draw_confusion(path, metrics))
     write_whole(folder / "curves.png", lambda path: plots.draw_curves(path, metrics, search_history, pipeline["history"]))
+    if also:
+        write_whole(folder / "families.png", lambda path: plots.draw_families(path, metrics))
     write_text(folder / "card.md", card(metrics, pipeline))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: where it is, the others are
 
@@ -104,7 +128,7 @@ def card(metrics: dict, pipeline: dict) -> str:
     look = f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
     packages = ", ".join(f"{name} {version}" for name, version in pipeline["versions"].items())
     return f"""{title}{demo}
-Tells {len(metrics["labels"])} classes of {pipeline["kind"]} apart: {", ".join(metrics["labels"])}.
+Tells {len(metrics["labels"])} classes of {"tracks" if pipeline["kind"] == "table" else pipeline["kind"]} apart: {", ".join(metrics["labels"])}.
 
 | score on {metrics["n_tracks"]} held-out tracks | value | 95 % interval |
 |---|---|---|
@@ -115,14 +139,32 @@ Tells {len(metrics["labels"])} classes of {pipeline["kind"]} apart: {", ".join(m
 
 {look}. In the search, on validation tracks, the trial scored {scored}: such scores chose
 the model, so they flatter it; the table above is the honest one, for tracks like these.
-
-- Trained on all {pipeline["n_tracks"]} development tracks for {metrics["epochs"]} epochs in {metrics["train_seconds"]:.0f} s, with the trial's
-  learning rates and without validation; {pipeline["parameters"]:,} parameters.
-- Model: `model/model.keras` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
+{families_card(metrics)}
+- {_trained(metrics, pipeline)}; {pipeline["parameters"]:,} parameters.
+- Input: {_input_in_words(pipeline)}.
+- Model: `model/{metrics["model"]}` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
 - Memory while evaluating: at most {metrics["peak_ram_evaluation_mib"]:.0f} MiB, this process as a whole.
 - Made with {packages}.
 - To see it again: `python scripts/final_eval.py --study {metrics["study"]}`; it shows this look and evaluates nothing.
 """
+
+
+def _trained(metrics: dict, pipeline: dict) -> str:
+    tracks, seconds = f"all {pipeline['n_tracks']} development tracks", f"in {metrics['train_seconds']:.0f} s"
+    if metrics["epochs"] is None:
+        return f"Fitted to {tracks} {seconds}, without validation"
+    return f"Trained on {tracks} for {metrics['epochs']} epochs {seconds}, with the trial's\n  learning rates and without validation"
+
+
+def _input_in_words(pipeline: dict) -> str:
+    found = pipeline.get("input", {})  # models of before other inputs do not say
+    said, trunk = _INPUTS[found.get("kind", pipeline["kind"])], found.get("trunk")
+    if found.get("table"):
+        said += f" (`{found['table']['path']}`, SHA-256 `{found['table']['sha256']}`)"
+    if trunk:
+        weights = trunk["weights"] if trunk["sha256"] is None else f"of SHA-256 `{trunk['sha256']}`"
+        said += f", through {trunk['trunk']} up to {trunk['cut']} (weights {weights})"
+    return said
 
 
 def table(metrics: dict) -> str:
@@ -155,7 +197,8 @@ def table(metrics: dict) -> str:
         count, taken = max(wrong, key=lambda pair: pair[0], default=(0, "-"))
         mistaken = f"{taken} ({count})" if count else "-"
         lines.append(f"{label:{width}}  {scores['precision']:9.3f}  {scores['recall']:6.3f}  {scores['f1']:5.3f}  {scores['support']:6d}  {mistaken}")
-    return "\n".join(lines)
+    others = families_table(metrics)
+    return "\n".join([*lines, "", *others] if others else lines)
 
 
 def _mean_over(metrics: dict) -> str:

@@ -22,11 +22,12 @@ from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.framework import import_keras
 from genre_models.parts import describe_parts
-from genre_models.retrain import Confirmed, Winner, recorded_rates
+from genre_models.retrain import Winner, complete
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.verdict import table
-from search.errors import SearchError, StudyError
+from scripts.final_request import choose_study, read_request
+from search.errors import SearchError
 
 if TYPE_CHECKING:
     from genre_models.prepare import TaskData
@@ -39,10 +40,12 @@ EPILOG = """what happens, in this order:
   3. the held-out tracks are evaluated, once; the verdict goes to studies/NAME/final/
 The same command again shows the same verdict and evaluates nothing; after a kill it completes what was begun.
 Another model on the same held-out tracks is refused: choosing by held-out scores would make them validation scores.
+To compare families, ask for all of them at once: with --also families the best trial of each takes part in the same, only look.
 
 examples:
   python scripts/final_eval.py --study best              the best study of ./studies
   python scripts/final_eval.py --study cnn-gtzan
+  python scripts/final_eval.py --study all --also families
   python scripts/final_eval.py --study cnn --again "the first search had a bug"
 exit codes: 0 done, or the same look shown again; 2 bad input; 3 sealed; 130 stopped by the user"""
 
@@ -57,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--study", default="best", metavar="NAME", help="the study, or 'best': the one whose winner scored best in validation (default)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
+    p.add_argument("--also", choices=["families"], help="look at the best trial of every other family too, beside the winner, in the same look")
     p.add_argument("--again", metavar="REASON", help="look although the held-out tracks were looked at before; the reason is recorded")
     p.add_argument(
         "--data", nargs="+", metavar="SOURCE",
@@ -92,117 +96,56 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
 
     studies_dir = options.studies_dir.expanduser().resolve()
     name = choose_study(studies_dir, options.study, console)
-    view, request = read_request(studies_dir, name, options.again)
+    view, request = read_request(studies_dir, name, options.again, families=options.also is not None)
+    if options.also and not request.also:
+        console.print(f"--also families: no family but {request.winner.family} has a trial with the full budget; the winner is looked at alone")
     standing, look = request.standing()
     if standing == "ours-closed":
         tell(request, look, view, "this look was taken before: the same receipt and numbers, nothing is evaluated", console)
         return 0
     with hold_lease(studies_dir, name):  # no search may change the winner meanwhile
-        view, request = read_request(studies_dir, name, options.again)
+        view, request = read_request(studies_dir, name, options.again, families=options.also is not None)
         tell_plan(request, view, console)
         look = take(request, view, options.data, console)
     tell(request, look, view, "the verdict", console)
     return 0
 
 
-def choose_study(studies_dir: Path, name: str, console: Console) -> str:
-    """The study of that name; for ``best``, the one with the best winner, where all can be compared.
-
-    Raises
-    ------
-    StudyError
-        There is no study with a winner, or the studies are of different corpora, splits or objectives.
-    """
-    from search.study_view import list_studies, read_study
-
-    if name != "best":
-        return name
-    found: list[tuple[StudyView, float]] = []
-    for each in list_studies(studies_dir):
-        view = read_study(studies_dir, each)
-        try:
-            found.append((view, view.winner().value))
-        except StudyError as error:
-            console.print(f"passed over: {error}")
-    if not found:
-        raise StudyError(f"--study best: no study in {studies_dir} has a winner yet; start one with python -m search.run --space spaces/cnn.yaml")
-    if len({(view.run.get("corpus_fingerprint"), view.run.get("split_id"), view.metric, view.direction) for view, _ in found}) > 1:
-        lines = "".join(
-            f"\n  --study {view.name}: {view.run.get('source')}{' (demo)' if view.run.get('demo') else ''}, "
-            f"split {view.run.get('split_id')}, {view.metric} {value:.3f}"
-            for view, value in found
-        )
-        raise StudyError(f"--study best: these studies have different corpora, splits or objectives; their scores can't be compared. Name one:{lines}")
-    sign = 1 if found[0][0].maximize else -1
-    best, value = max(found, key=lambda pair: sign * pair[1])
-    if len(found) > 1:
-        console.print(f"best of {len(found)} studies: {best.name} ({best.metric} {value:.3f} in validation)")
-    return best.name
-
-
-def read_request(studies_dir: Path, name: str, again: str | None) -> tuple[StudyView, looks.Request]:
-    """A study and its winner, as the one who looks.
-
-    Raises
-    ------
-    StudyError
-        The study has no winner, no record of its data, or no held-out tracks.
-    """
-    from search.study_view import read_study
-
-    view = read_study(studies_dir, name)
-    trial = view.winner()
-    if "split_id" not in view.run:
-        path = studies_dir / name / "run.json"
-        raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
-    if view.run["split_id"] is None:
-        raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
-    history, epochs = trial.outcome["history"], max(1, trial.outcome["best_epoch"])
-    accuracy = trial.outcome.get("val_accuracy")  # the mean over the trial's parts
-    if accuracy is None:
-        accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
-    rates = recorded_rates(history, epochs)
-    winner = Winner(name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed_score(view, trial.number))
-    return view, looks.Request(studies_dir, winner, view.run["split_id"], again)
-
-
-def confirmed_score(view: StudyView, number: int) -> Confirmed | None:
-    """The score by which a trial was chosen among those that were trained again on other folds; None if none were."""
-    from search.confirm import confirmations
-
-    trial = None if view.confirm is None else confirmations(view.trials, view.confirm["folds"]).get(number)
-    if trial is None:
-        return None
-    accuracy = trial.outcome.get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
-    return Confirmed(trial.spec["folds"], view.metric, trial.value, accuracy)
-
-
 def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
     """Say what is about to happen, before it does."""
     winner, run = request.winner, view.run
     demo = " (demo: music made by this program, the score says nothing about real music)" if run.get("demo") else ""
-    parts = describe_parts(winner.spec)
-    where = f"at epoch {winner.best_epoch}" if parts is None else f"(mean over {parts}; best after {winner.best_epoch} epochs, in the mean)"
-    score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f} {where}"
     console.print(f"study {winner.study}: {run.get('source')}{demo}")
-    console.print(f"winner: trial {winner.trial}, {winner.spec['family']}{score}")
+    console.print(f"winner: {in_words(winner)}")
     if winner.confirmed is not None:
         console.print(f"confirmed on {winner.confirmed.folds} folds: {winner.confirmed.metric} {winner.confirmed.value:.3f}")
+    for other in request.also:
+        console.print(f"also: {in_words(other)}")
     held_out = run.get("tracks", {}).get("held_out")
     console.print(f"one look at the {'' if held_out is None else f'{held_out} '}held-out tracks of split {request.split_id}")
     if request.again:
         console.print(f"a further look, because: {request.again}")
 
 
+def in_words(winner: Winner) -> str:
+    """A trial, its family and its score in validation."""
+    parts = describe_parts(winner.spec)
+    mean = "" if parts is None else f"mean over {parts}"
+    if winner.has_epochs:
+        where = f" at epoch {winner.best_epoch}" if parts is None else f" ({mean}; best after {winner.best_epoch} epochs, in the mean)"
+    else:
+        where = f" ({mean})" if mean else ""
+    score = "" if winner.validation_accuracy is None else f", validation accuracy {winner.validation_accuracy:.3f}{where}"
+    return f"trial {winner.trial}, {winner.family}{score}"
+
+
 def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, console: Console) -> Look:
     """Open the corpus as the search did, and look."""
     from search.progress import Stages
 
-    epochs = request.winner.best_epoch
-
     def on_epoch(epoch: int, metrics: dict) -> None:
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in ("loss", "accuracy"))
-        console.print(f"  epoch {epoch}/{epochs}{': ' + told if told else ''}")
+        console.print(f"  epoch {epoch}/{metrics['epochs']}{': ' + told if told else ''}")
 
     with Stages(console) as stages:
         data = open_data(request, view, moved, stages)
@@ -210,11 +153,29 @@ def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, c
         for other, count in shared:
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
         import_keras()
-        task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
-        if request.standing()[0] == "unopened":
-            *_, failed = data.prepare_features(progress=stages)
-            task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
+        task = development_task(data, request, view, stages)
         return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages))
+
+
+def development_task(data: TaskData, request: looks.Request, view: StudyView, progress) -> dict:
+    """The development tracks, and where there is something to train what it is trained on.
+
+    Raises
+    ------
+    GenreModelsError
+        A family can't be had here, as without the weights of its network.
+    """
+    train = request.standing()[0] == "unopened"
+    *_, failed = data.prepare_features(progress=progress) if train else ({},)
+    task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
+    task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
+    tables = [(one.spec["features"].get("table"), data.features[one.family]["table"]) for one in (request.winner, *request.also)]
+    task["moved"] = {before: now for before, now in tables if before is not None}
+    if train:
+        data.prepare_networks(task, progress)
+        if data.unavailable:
+            raise GenreModelsError("; ".join(data.unavailable.values()))
+    return task
 
 
 def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | None, progress) -> TaskData:
@@ -227,15 +188,17 @@ def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | No
     """
     from genre_models.prepare import open_task
 
-    winner, run = request.winner, view.run
+    run = view.run
     try:
         source = moved[0] if moved is not None and len(moved) == 1 else moved
         settings = DataSettings.model_validate(run["data"] | ({"source": source} if source else {}))
     except ValidationError as error:
         said = "; ".join(f"data.{'.'.join(map(str, item['loc'][:1]))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
         raise CorpusError(f"--data {' '.join(moved or ())}: the study's settings don't go with it: {said}") from error
-    features = {winner.spec["family"]: FeatureSettings.model_validate(winner.spec["features"])}
-    data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", progress=progress)
+    models = (request.winner, *request.also)
+    features = {one.family: FeatureSettings.model_validate(one.spec["features"]) for one in models}
+    values = {one.family: {name: [value] for name, value in complete(one.spec, {})["params"].items()} for one in models}
+    data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
         raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on. {_difference(request, view, data)}")
     return data
@@ -263,7 +226,8 @@ def tell(request: looks.Request, look: Look, view: StudyView, title: str, consol
         return
     console.print(table(metrics))
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  card.md  model/")
+    more = "  families.png  also/" if look.also else ""
+    console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  card.md  model/{more}")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,10 @@ class Confirm(_Section):
 
 
 class Settings(_Section):
-    """The engine's own keys of a space file."""
+    """The engine's own keys of a space file.
+
+    With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
+    """
 
     study: str
     objective: Objective = Objective()
@@ -90,6 +93,7 @@ class Settings(_Section):
     workers: Count | None = None
     resources: Resources = Resources()
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    skip_unavailable: bool = False
 
     @field_validator("study")
     @classmethod
@@ -133,6 +137,7 @@ class SearchConfig:
     workers: int | None
     resources: Resources
     precision: str
+    skip_unavailable: bool
     families: dict[str, FamilySpace]
     sections: dict[str, BaseModel]
     family_sections: dict[str, dict[str, BaseModel]]

@@ -107,7 +107,7 @@ def _settings_text(settings: dict[str, object]) -> str:
 
 
 def _kind_text(declared: DeclaredParameter) -> str:
-    kind = "" if declared.kind in ("bool", "choice") else f"{declared.kind} "
+    kind = "" if declared.kind in ("bool", "choice", "text") else f"{declared.kind} "
     return f"{kind}{legal_range(declared)}" + (", log scale" if declared.log else "")
 
 
@@ -119,9 +119,9 @@ def _example(family: DeclaredFamily) -> str:
         if declared.kind in ("int", "float"):
             log = ", log: true" if declared.log and (declared.low or 0) > 0 else ""
             value = f"{{{declared.kind}: [{plain(declared.low)}, {plain(declared.high)}]{log}}}"
-        elif declared.kind == "choice":
+        elif declared.kind == "choice" or declared.kind == "text" and len(declared.choices) > 1:
             value = f"{{choice: [{', '.join(plain(one) for one in declared.choices)}]}}"
         else:
             value = plain(declared.default)
         lines.setdefault(declared.kind, f"{declared.name}: {value}")
-    return "\n".join(lines[kind] for kind in ("int", "float", "choice", "bool") if kind in lines)
+    return "\n".join(lines[kind] for kind in ("int", "float", "choice", "text", "bool") if kind in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from search.config import SearchConfig
 from search.confirm import confirmations, finalists
 from search.engines import Engine
 from search.engines.inline import InlineEngine
+from search.errors import SearchError
 from search.loop import Loop
 from search.rules import Confirmation, Limits, Monitor, Rules, SpecParts
 from search.sampling import Proposer
@@ -64,6 +65,7 @@ def drive(
     about: Mapping[str, str] | None = None,
     folds: int = 1,
     defaults: Mapping[str, Any] | None = None,
+    blocked: Collection[str] = (),
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
 
@@ -91,11 +93,13 @@ def drive(
         On how many folds each trial is scored; 1 where it is a hold-out part.
     defaults : mapping, optional
         What a study did that was made before a key of the fingerprint existed.
+    blocked : collection of str
+        Families that are not to be tried in this run.
 
     Raises
     ------
     SearchError
-        If the study was made with other settings, or no worker can be started.
+        If the study was made with other settings, no worker can be started, or a trial of a blocked family waits to go on.
     """
     maximize = config.objective.direction == "maximize"
     owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint, defaults=defaults)
@@ -114,16 +118,29 @@ def drive(
     )
     checkpoints = Checkpoints(Path(place.trials_dir).parent / "checkpoints", int(config.resources.checkpoints_gib * 2**30))
     try:
+        _require_none_waits(owner, blocked)
         with watching(owner) as monitor:
-            proposer = Proposer(config.families, config.sampler, config.seed, maximize)
+            proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked)
             limits = Limits(trials=budget.trials, minutes=budget.minutes)
             rules = make_rules(config, maximize, folds)
+            for family in blocked:
+                rules.scheduler.exhausted(family)
             loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, monitor, checkpoints)
             interrupted = _run(loop, make_engine(config, address), place, monitor)
     finally:
         owner.close()
         keep_best_artifacts(Path(place.trials_dir), list(owner.trials.values()), maximize)
     return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing)
+
+
+def _require_none_waits(owner: StudyOwner, blocked: Collection[str]) -> None:
+    waiting = [t for t in (*owner.waiting(), *owner.paused()) if t.family in blocked]
+    if waiting:
+        numbers = ", ".join(str(t.number) for t in waiting[:5]) + (" …" if len(waiting) > 5 else "")
+        raise SearchError(
+            f"study '{owner.name}': trial {numbers} of family {waiting[0].family} waits to go on, but that family can't be had here: bring back what it "
+            "needs, or take another study name"
+        )
 
 
 def _run(loop: Loop, engine: Engine, place: Workplace, monitor: Monitor) -> bool:

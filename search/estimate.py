@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,10 +45,13 @@ class TypicalCost:
 
 
 def typical_cost(
-    config: SearchConfig, sections: Mapping[str, Mapping[str, Any]], screen: Callable[[dict[str, Any]], Mapping[str, Any]]
+    config: SearchConfig,
+    sections: Mapping[str, Mapping[str, Any]],
+    screen: Callable[[dict[str, Any]], Mapping[str, Any]],
+    blocked: Collection[str] = (),
 ) -> TypicalCost:
-    """Draw configurations and ask `screen` for their declared costs."""
-    proposer = Proposer(config.families, "random", config.seed, maximize=True)
+    """Draw configurations, not of blocked families, and ask `screen` for their declared costs."""
+    proposer = Proposer(config.families, "random", config.seed, maximize=True, blocked=blocked)
     gflops, parameters, epochs, reasons = [], [], [], []
     parts = SpecParts(
         epochs=config.budget.max_epochs,

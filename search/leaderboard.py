@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
     metric : str
         What the score is.
     rows : int
-        At most so many.
+        At most so many; then, where there are several families, the best of those that are not among them.
     title : str
         Says 'demo' where the corpus is one.
     """
@@ -69,14 +69,28 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("settings", overflow="fold")
-    shown = varied_parameters(trials)[: _SHOWN_PARAMETERS if wide else None]
-    full = [t for t in ranked(trials, maximize) if t.is_full][:rows]
-    for rank, trial in enumerate(full, 1):
-        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown)] if wide else []))
+    shown = varied_parameters(trials)
+    most = _SHOWN_PARAMETERS if wide else None
+    full = list(enumerate((t for t in ranked(trials, maximize) if t.is_full), 1))
+    above = {trial.family for _, trial in full[:rows]}
+    for rank, trial in full[:rows]:
+        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown, most)] if wide else []))
+    best = best_of_each([trial for _, trial in full])
+    below = [(rank, trial) for rank, trial in full if best[trial.family] is trial and trial.family not in above]
+    for rank, trial in below:
+        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown, most)] if wide else []))
     console.print(table)
     if not wide:
-        for rank, trial in enumerate(full[:3], 1):
-            console.print(f"{rank}: {_settings(trial, shown)}", markup=False, highlight=False, soft_wrap=False)
+        for rank, trial in full[:3]:
+            console.print(f"{rank}: {_settings(trial, shown, most)}", markup=False, highlight=False, soft_wrap=False)
+
+
+def best_of_each(best_first: Iterable[Trial]) -> dict[str, Trial]:
+    """Family to the best of its trials; `best_first` are in order of rank."""
+    found: dict[str, Trial] = {}
+    for trial in best_first:
+        found.setdefault(trial.family, trial)
+    return found
 
 
 def _cells(rank: int, trial: Trial, confirmed: Mapping[int, Trial]) -> list[str]:
@@ -95,8 +109,9 @@ def _cells(rank: int, trial: Trial, confirmed: Mapping[int, Trial]) -> list[str]
     ]
 
 
-def _settings(trial: Trial, shown: list[str]) -> str:
-    return ", ".join(f"{name.rpartition('/')[2]} {_short(trial.params[name])}" for name in shown if name in trial.params)
+def _settings(trial: Trial, shown: list[str], most: int | None) -> str:
+    own = [name for name in shown if name in trial.params][:most]
+    return ", ".join(f"{name.rpartition('/')[2]} {_short(trial.params[name])}" for name in own)
 
 
 def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str, corpus: str) -> None:

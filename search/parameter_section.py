@@ -65,6 +65,8 @@ def legal_range(declared: DeclaredParameter) -> str:
         return ", ".join(plain(value) for value in declared.choices)
     if declared.kind == "bool":
         return "true, false"
+    if declared.kind == "text":
+        return f"a text, such as {', '.join(plain(value) for value in declared.choices)}" if declared.choices else "a text"
     low, high = (f"{end:g}" if isinstance(end, float) else str(end) for end in (declared.low, declared.high))
     return f"each {low}..{high}" if declared.kind == "widths" else f"{low}..{high}"
 
@@ -170,6 +172,10 @@ def _legal(found: object, declared: DeclaredParameter) -> Any:
         return next(value for value in declared.choices if value == found)
     if declared.kind == "widths":
         return _legal_widths(found, declared)
+    if declared.kind == "text":
+        if not isinstance(found, str) or not found.strip():
+            raise _Bad(f"found {shown(found)}", f"{declared.name} must be {legal_range(declared)}")
+        return found.strip()
     value = _number(found, declared.kind)
     if not declared.low <= value <= declared.high:
         raise _Bad(f"found {shown(found)}", f"{declared.name} must lie in {legal_range(declared)}")
@@ -194,7 +200,7 @@ def _number(found: object, kind: str, what: str = "") -> int | float:
 
 def _legal_widths(found: object, declared: DeclaredParameter) -> str:
     text = str(found) if type(found) is int else found  # a single width needs no quotes
-    if text == "" == declared.default:
+    if text == "" and "" in (declared.default, *declared.choices):
         return ""
     if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,9}(-[0-9]{1,9})*", text):
         raise _Bad(f"found {shown(found)}", f"{declared.name} must be whole numbers joined by -", 'such as "32-64-128"')

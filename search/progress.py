@@ -155,7 +155,9 @@ def ending_text(trial: Trial, leads: bool) -> str:
     epochs = min(max(trial.reports, default=0), trial.spec.get("epochs", sys.maxsize))
     if trial.is_full:
         how = "complete" if trial.end == "full" else "complete (stopped early by itself)"
-        return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f} after {epochs} epochs{spent}{'  ← best so far' if leads else ''}"
+        at_once = trial.parts == 1 and len(trial.reports) == 1 and epochs > 1  # a family without epochs
+        after = "" if at_once else f" after {epochs} epochs"
+        return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f}{after}{spent}{'  ← best so far' if leads else ''}"
     value = f", {trial.value:.3f}" if trial.value is not None else ""
     reason = f": {trial.reason}" if trial.reason and trial.end != "pruned" else ""
     if trial.end == "refused":

@@ -156,6 +156,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             fingerprint = fingerprint_of(config, data, precision)
             require_match(studies_dir, config.study, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
+            blocked = unavailable_families(config, data, console)
         write_run(folder, config, data, task, precision)
         finished = drive(
             config,
@@ -170,6 +171,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             about={"corpus": corpus_text(data.corpus)},
             folds=folds_of(config),
             defaults=defaults_of(config),
+            blocked=blocked,
         )
         return tell_results(folder, config, finished, data.corpus, console)
 
@@ -210,20 +212,52 @@ def _open(config: SearchConfig, studies_dir: Path, progress: Stages, folds: Coll
     from genre_models.prepare import open_task
 
     features = {family: sections["features"] for family, sections in config.family_sections.items()}
-    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", progress=progress, fold_counts=folds)
+    values = {name: {key: space.values(key) for key in space.defaults} for name, space in config.families.items()}
+    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", values=values, progress=progress, fold_counts=folds)
 
 
 def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages, folds: Collection[int]) -> dict[str, Any]:
     """Compute the features that are missing, and describe the development tracks to the workers."""
     started = time.monotonic()
     decoded, cached, failed = data.prepare_features(progress=progress)
+    for note in data.notes():
+        console.print(note, markup=False, highlight=False)
     told = f"features: {decoded} files decoded, {cached} taken from the cache, {time.monotonic() - started:.1f} s"
     console.print(told, markup=False, highlight=False)
     for track, reason in failed.items():
         console.print(f"left out: {track}: {reason}", markup=False, highlight=False)
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)}, folds)
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
+    unavailable_families(config, data)
+    started = time.monotonic()
+    data.prepare_networks(task, progress)
+    if task["trunks"]:
+        names = ", ".join(dict.fromkeys(key.partition("|")[0] for key in task["trunks"]))
+        told = f"pretrained networks: {names}: weights loaded, outputs of all development tracks in the cache, {time.monotonic() - started:.1f} s"
+        console.print(told, markup=False, highlight=False)
     return task
+
+
+def unavailable_families(config: SearchConfig, data: TaskData, console: Console | None = None) -> tuple[str, ...]:
+    """Families that this run does without; with a console it is told.
+
+    Raises
+    ------
+    SearchError
+        The file does not allow that, or no family would be left.
+    """
+    if not data.unavailable:
+        return ()
+    reasons = "\n".join(data.unavailable.values())
+    if not config.skip_unavailable:
+        more = "; or set skip_unavailable: true, and the other families go on" if len(data.unavailable) < len(config.families) else ""
+        raise SearchError(f"{config.path}: {reasons}{more}")
+    if len(data.unavailable) == len(config.families):
+        raise SearchError(f"{config.path}: none of its families can be had here:\n{reasons}")
+    for family, reason in data.unavailable.items() if console is not None else ():
+        told = reason if reason.startswith(family) else f"{family}: {reason}"
+        console.print(f"left out: {told}", markup=False, highlight=False)
+    return tuple(data.unavailable)
 
 
 def confirming_folds(config: SearchConfig) -> tuple[int, ...]:
@@ -263,8 +297,8 @@ def fingerprint_of(config: SearchConfig, data: TaskData, precision: str) -> dict
     parts.pop("features")
     parts["data"] = data.fingerprint()
     parts["precision"] = precision
-    for family, settings in data.features.items():
-        parts["families"][family]["features"] = settings
+    for family in data.features:
+        parts["families"][family]["features"] = data.fingerprint_features(family)
     return parts
 
 
@@ -353,7 +387,6 @@ def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus:
 def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     """Show what would be searched. A corpus that is there gives an estimate of time; one that is not is no error."""
     from genre_models.errors import CorpusError
-    from genre_models.features import feature_shape
     from search.describe import describe_space
     from search.estimate import typical_cost
     from search.plan import plan_text
@@ -369,12 +402,16 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
         return 0
     tell_corpus(data, console)
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)})
-    for family, settings in data.features.items():
-        shape = " × ".join(map(str, feature_shape(data.corpus.kind, settings)))
-        cut = f", cut into {settings['segments']} windows" if settings["segments"] > 1 else ""
-        console.print(f"{family}: a track is {shape} (height, width, channels){cut}", markup=False, highlight=False)
+    with Stages(console) as stages:
+        data.prepare_tables()
+        task["tables"] = data.tables
+        data.prepare_networks(task, stages, only_facts=True)
+    for family in data.features:
+        if family not in data.unavailable:
+            console.print(f"{family}: {data.describe_items(family, task)}", markup=False, highlight=False)
+    unavailable_families(config, data, console)
     features = {family: {"features": settings} for family, settings in data.features.items()}
-    costs = typical_cost(config, features, lambda spec: screen(spec, task))
+    costs = typical_cost(config, features, lambda spec: screen(spec, task), tuple(data.unavailable))
     console.print(plan_text(config, folds_of(config), costs), markup=False, highlight=False)
     return 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import optuna
@@ -46,6 +46,8 @@ class Proposer:
     ranking : {"optuna", "levelled"}
         How "tpe" compares trials that had the full budget with others (search/mirror.py). "gp" and "cmaes" learn from values alone, and
         always take those estimated for the full budget: of themselves they would see nothing of a stopped trial.
+    blocked : collection of str
+        Families that are not proposed in this run; the study may have trials of them.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class Proposer:
         seed: int,
         maximize: bool,
         ranking: Literal["optuna", "levelled"] = "optuna",
+        blocked: Collection[str] = (),
     ) -> None:
         self._families = dict(families)
+        self._open = {name: space for name, space in self._families.items() if name not in blocked}
         self._kind, self._seed, self._maximize = sampler, seed, maximize
         self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking)
-        self._grid = Grid(self._families) if sampler == "grid" else None
+        self._grid = Grid(self._open) if sampler == "grid" else None
         self._begun: dict[int, str] = {}  # family of each trial that counts for the shares of families
 
     @property
@@ -78,7 +82,7 @@ class Proposer:
         self._mirror.clear()
         self._begun.clear()
         if self._grid is not None:
-            self._grid = Grid(self._families)
+            self._grid = Grid(self._open)
         for trial in trials:
             if trial.confirms is not None:
                 continue
@@ -115,7 +119,7 @@ class Proposer:
         return {name: (value, self._mirror.distributions[name]) for name, value in params.items()}
 
     def _note_tried(self, trial: Trial) -> None:
-        if self._grid is not None:
+        if self._grid is not None and trial.family in self._open:
             self._grid.note(trial.family, _sampled(trial))
 
     # -- what next -------------------------------------------------------------------------------------------------
@@ -156,6 +160,8 @@ class Proposer:
             study.enqueue_trial({"family": family})
         trial = study.ask()
         family = trial.suggest_categorical("family", tuple(self._families))
+        if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
+            return self._ask_optuna(number, self._least_tried(self._open))
         return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
 
     def _ask_cma_es(self, number: int) -> tuple[str, dict[str, Any]]:
@@ -172,9 +178,13 @@ class Proposer:
         if len(self._families) == 1:
             return None
         begun = Counter(self._begun.values())
-        short = [n for n, space in self._families.items() if begun[n] < space.min_trials]
-        short = short or [n for n in self._families if begun[n] < FAMILY_FLOOR * begun.total()]
-        return min(short, key=lambda n: begun[n]) if short else None
+        short = [n for n, space in self._open.items() if begun[n] < space.min_trials]
+        short = short or [n for n in self._open if begun[n] < FAMILY_FLOOR * begun.total()]
+        return self._least_tried(short) if short else None
+
+    def _least_tried(self, families: Iterable[str]) -> str:
+        begun = Counter(self._begun.values())
+        return min(families, key=lambda name: begun[name])
 
     def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():

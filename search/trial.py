@@ -116,6 +116,12 @@ class Trial:
         return (max if maximize else min)(seen.values())
 
 
+def standing(trial: Trial, level: int, maximize: bool) -> float | None:
+    """What a trial stands with at a rung that it passed or skipped: its best up to there, or where it reported nothing so early its best."""
+    value = trial.best(maximize, level)
+    return trial.best(maximize) if value is None else value
+
+
 def trial_seed(study_seed: int, number: int) -> int:
     """Seed of a trial: a stable hash of the study's seed and the trial's number, 0 <= seed < 2**31."""
     digest = hashlib.blake2b(f"{study_seed}/{number}".encode(), digest_size=4).digest()

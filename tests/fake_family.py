@@ -13,18 +13,23 @@ from types import SimpleNamespace
 import numpy as np
 
 from genre_models.families import FAMILIES, Family
+from tests import fake_fitted
 
 FAKE = Family("fake", "nearest centroid, for tests", (), "tests.fake_family")
+OTHER = Family("other", "the same under another name", (), "tests.fake_family")
+KNOWN = {family.name: family for family in (FAKE, OTHER, fake_fitted.FITTED)}
 
 
 def install(monkeypatch=None) -> None:
-    """Make the family known, and load its models in place of Keras'; with `monkeypatch`, for one test only."""
+    """Make the families known, and load their models in place of Keras'; with `monkeypatch`, for one test only."""
     from genre_models import final, plots
 
     if monkeypatch is None:
-        FAMILIES["fake"], final.load_predictor, plots.DOTS_PER_INCH = FAKE, load_predictor, 40
+        FAMILIES.update(KNOWN)
+        final.load_predictor, plots.DOTS_PER_INCH = load_predictor, 40
     else:
-        monkeypatch.setitem(FAMILIES, "fake", FAKE)
+        for name, family in KNOWN.items():
+            monkeypatch.setitem(FAMILIES, name, family)
         monkeypatch.setattr(final, "load_predictor", load_predictor)
         monkeypatch.setattr(plots, "DOTS_PER_INCH", 40)  # drawing takes longer than all the rest
 
@@ -50,6 +55,8 @@ def fit(params, data, *, epochs, seed, report, resume=None, precision="float32",
 
 def load_predictor(folder):
     """Probabilities from the saved centroids."""
+    if not (Path(folder) / "model.keras").exists():
+        return fake_fitted.load_predictor(folder)
     centroids = np.load(Path(folder) / "model.keras", allow_pickle=False)
 
     def predict(batch):

@@ -40,11 +40,12 @@ def make_study(
     facts: dict | None = None,
     confirmed: dict[int, float] | None = None,
     metric: str = "val_accuracy",
+    families: tuple[str, ...] = (),
     **data,
 ) -> None:
     """A study with one full trial for each of `values`, the second epoch being the best of each; `facts` are added to their outcomes.
 
-    `confirmed` has the value that a trial, by its number, came to on 5 folds.
+    `confirmed` has the value that a trial, by its number, came to on 5 folds; `families` that of each trial, where they differ.
     """
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
@@ -58,12 +59,15 @@ def make_study(
     (studies_dir / name).mkdir(parents=True)
     owner = StudyOwner(studies_dir, name, maximize=metric == "val_accuracy", fingerprint={"objective": {"metric": metric}})
     for number, value in enumerate(values):
-        trial = owner.start(spec | {"seed": spec["seed"] + number}, {})
+        family = families[number] if families else spec["family"]
+        trial = owner.start(spec | {"seed": spec["seed"] + number, "family": family}, {})
         history = [
             {"epoch": e, "loss": 1 / e, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": value - 0.1 * abs(e - 2), "learning_rate": 1e-3 / e}
             for e in range(1, spec["epochs"] + 1)
         ]
         outcome = {"value": value, "best_epoch": 2, "epochs": spec["epochs"], "stopped_early": False, "history": history} | (facts or {})
+        if family == "fitted":
+            outcome |= {"best_epoch": 1, "history": [history[1] | {"epoch": spec["epochs"], "learning_rate": 0.0}]}
         owner.finish(trial.number, End.FULL, value=value, outcome=outcome)
     if confirmed:
         owner.note_confirmation({"top": len(confirmed), "folds": 5})

@@ -8,6 +8,7 @@ from pathlib import Path
 from genre_models.corpus.class_folders import check_layout, choose_kind, find_class_folders, list_tracks
 from genre_models.corpus.fma import open_fma
 from genre_models.corpus.several_folders import open_several
+from genre_models.corpus.table_rows import open_table
 from genre_models.corpus.tracks import Corpus, Progress, make_corpus
 from genre_models.errors import CorpusError
 
@@ -25,8 +26,9 @@ def open_corpus(
     Parameters
     ----------
     source : str or sequence of str
-        ``demo``, a folder with one subfolder for each class, ``gtzan:FOLDER``, ``fma:FOLDER``, or a list of folders and ``gtzan:FOLDER``.
-    input : {"auto", "audio", "image"}
+        ``demo``, a folder with one subfolder for each class, ``gtzan:FOLDER``, ``fma:FOLDER``, ``table:FILE``, or a list of folders and
+        ``gtzan:FOLDER``.
+    input : {"auto", "audio", "image", "table"}
         What to take where there is both; ``auto`` takes the larger set and says so in the notes.
     cache_dir : str or Path
         Where the demo is rendered to.
@@ -48,6 +50,8 @@ def open_corpus(
         return open_several(source, input)
     if source.startswith("fma:"):
         return open_fma(source, input, subset)
+    if source.startswith("table:"):
+        return open_table(source, input)
     if source == "demo":
         return _open_demo(input, Path(cache_dir), progress)
     found = find_class_folders(source)

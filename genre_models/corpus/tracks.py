@@ -12,7 +12,7 @@ Progress = Callable[[int, int, str], None]
 
 # Where two files have one id the earlier suffix stays: lossless before lossy.
 SUFFIXES = {"audio": (".wav", ".flac", ".au", ".ogg", ".mp3"), "image": (".png", ".jpg", ".jpeg")}
-NOUN = {"audio": "audio files", "image": "images"}
+NOUN = {"audio": "audio files", "image": "images", "table": "rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Track:
     label : str
         The class.
     path : Path
-        Absolute.
+        Absolute; of a table's tracks the table.
     official_part : {"train", "validation", "test"} or None
         Where the source's own split puts it.
     group : str or None
@@ -50,7 +50,7 @@ class Corpus:
         As it was asked for; several folders joined by commas.
     name : str
         Short, for titles.
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "table"}
     demo : bool
         True if music that this project synthesises is in it; its numbers say nothing about real genres.
     tracks : tuple of Track

@@ -18,7 +18,7 @@ class Declared:
     ----------
     name : str
     kind : str
-        "int", "float", "bool", "choice" or "widths" (integers joined by `-`, such as "32-64-128").
+        "int", "float", "bool", "choice", "widths" (integers joined by `-`, such as "32-64-128") or "text" (any, not empty).
     default : object
         Value taken when a space leaves the parameter out, or when it has no effect. A default of "" for widths means "not used".
     meaning : str
@@ -26,7 +26,7 @@ class Declared:
     low, high : float, optional
         Legal range, both ends included: of an int, of a float, or of each number of widths.
     choices : tuple
-        Legal values of a choice.
+        Legal values of a choice; of a text examples, the usual ones; of widths ("",) where "not used" is legal but not the default.
     log : bool
         Whether a logarithmic scale is the natural one to search on.
     when : mapping of str to tuple
@@ -57,12 +57,19 @@ class Family:
     parameters : tuple of Declared
     module : str
         Import path of the module with `estimate` and `fit`; it is imported only where a model is built or its cost is asked for.
+    inputs : str
+        What `fit` trains on: "spectrogram" (mel spectrograms or images as cached), "trunk" (the output of a pretrained network at parameter
+        `cut`) or "vectors" (what parameter `input` names: handcrafted features, a table's row, or a trunk's output).
+    has_epochs : bool
+        Whether it trains in epochs. One that does not reports once, at the full budget.
     """
 
     name: str
     meaning: str
     parameters: tuple[Declared, ...]
     module: str
+    inputs: str = "spectrogram"
+    has_epochs: bool = True
 
     def defaults(self) -> dict[str, object]:
         """The default of every declared parameter, by name."""

@@ -2,7 +2,7 @@
 
 Importing this package loads nothing heavy: shapes and types follow from the settings alone.
 Shapes are (height, width, channels); for audio that is (mel bands from low to high, frames, 1). They are of whole tracks: windows
-(`genre_models.segments`) are cut later, so ``segments`` is no part of a cache's name.
+(`genre_models.segments`) are cut later, so ``segments`` is no part of a cache's name. Handcrafted features are a vector of each track.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from genre_models.scan import Scan
 
 CODE_VERSION = 2  # raise it when the same file and settings would give other numbers
-_USED = {"audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"), "image": ("image_size", "colour")}
+_USED = {
+    "audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"),
+    "image": ("image_size", "colour"),
+    "handcrafted": ("sr", "n_fft", "hop_length", "clip_seconds"),
+}
 
 
 def resolve_features(settings: FeatureSettings, scan: Scan) -> dict:
@@ -58,37 +62,42 @@ def resolve_features(settings: FeatureSettings, scan: Scan) -> dict:
     return resolved
 
 
-def feature_shape(kind: str, settings: Mapping) -> tuple[int, int, int]:
+def feature_shape(kind: str, settings: Mapping) -> tuple[int, ...]:
     """Shape of one item's features.
 
     Parameters
     ----------
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "handcrafted"}
     settings : mapping
         As `resolve_features` gives them.
 
     Returns
     -------
-    (int, int, int)
-        Height, width, channels.
+    (int, int, int) or (int,)
+        Height, width, channels; of handcrafted features, which are made of audio, their number.
 
     Raises
     ------
     SettingsError
-        If ``clip_seconds`` is still ``auto``.
+        If ``clip_seconds`` is still ``auto``, or ``n_fft`` is too small for handcrafted features.
     """
     if kind == "image":
         height, width = settings["image_size"]
         return int(height), int(width), 1 if settings["colour"] == "grey" else 3
     if settings["clip_seconds"] == "auto":
         raise SettingsError("features.clip_seconds: auto depends on the corpus; resolve it with a scan first")
+    if kind == "handcrafted":
+        from genre_models.features.handcrafted import N_FEATURES, check_resolution
+
+        check_resolution(int(settings["sr"]), int(settings["n_fft"]))
+        return (N_FEATURES,)
     samples = round(settings["clip_seconds"] * settings["sr"])
     return int(settings["n_mels"]), 1 + samples // int(settings["hop_length"]), 1
 
 
 def feature_dtype(kind: str) -> str:
-    """Type of features as stored: ``"float16"`` for audio, ``"uint8"`` (0 to 255, not scaled) for images."""
-    return "uint8" if kind == "image" else "float16"
+    """Type of features as stored: ``"float16"`` for audio, ``"uint8"`` (0 to 255, not scaled) for images, ``"float32"`` for vectors."""
+    return {"image": "uint8", "handcrafted": "float32"}.get(kind, "float16")
 
 
 def feature_key(kind: str, settings: Mapping) -> str:
@@ -105,7 +114,7 @@ def compute_features(kind: str, settings: Mapping, path: str | Path, content: st
 
     Parameters
     ----------
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "handcrafted"}
     settings : mapping
         As `resolve_features` gives them.
     path : str or Path
@@ -133,6 +142,11 @@ def compute_features(kind: str, settings: Mapping, path: str | Path, content: st
 
             height, width = settings["image_size"]
             return load_image(path, (height, width), settings["colour"])
+        if kind == "handcrafted":
+            from genre_models.features.handcrafted import handcrafted_features
+
+            y = load_clip(path, settings["sr"], settings["clip_seconds"], pad=False)
+            return handcrafted_features(y, **{name: settings[name] for name in ("sr", "n_fft", "hop_length")})
         from genre_models.features.mel import log_mel
 
         y = load_clip(path, settings["sr"], settings["clip_seconds"])

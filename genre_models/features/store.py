@@ -50,7 +50,7 @@ class FeatureStore:
     Parameters
     ----------
     cache_dir : str or Path
-    kind : {"audio", "image"}
+    kind : {"audio", "image", "handcrafted"}
     settings : mapping
         As `genre_models.features.resolve_features` gives them.
     tracks : sequence of mapping
@@ -58,8 +58,8 @@ class FeatureStore:
 
     Attributes
     ----------
-    shape : (int, int, int)
-        Of one item: height, width, channels.
+    shape : (int, int, int) or (int,)
+        Of one item: height, width, channels; or the number of handcrafted features.
     dtype : np.dtype
     """
 

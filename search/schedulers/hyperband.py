@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from search.schedule import BracketPlan
 from search.schedulers import Resume, Start
-from search.trial import Decision, End, Trial
+from search.trial import Decision, End, Trial, standing
 
 #: A configuration that failed: never among the best, whatever the others have.
 _FAILED = -math.inf
@@ -113,8 +113,8 @@ class Hyperband:
         """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
         bracket = self._of(trial)
         for rung, level in enumerate(bracket.plan.levels[:-1]):
-            if level < epoch and level not in trial.reports:
-                bracket.values[rung][trial.root] = self._sign * trial.best(self._maximize, level)
+            if level < epoch and level not in trial.reports and trial.reports:
+                bracket.values[rung][trial.root] = self._sign * standing(trial, level, self._maximize)
 
     def exhausted(self, family: str) -> None:
         """Its brackets are halved from what they have, and it takes no more of them."""

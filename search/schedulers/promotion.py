@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
-from search.trial import Decision, Trial
+from search.trial import Decision, Trial, standing
 
 
 class AshaPromotion:
@@ -84,7 +84,7 @@ class AshaPromotion:
     def _stand(self, trial: Trial, epoch: float) -> None:
         """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
         for level in self._levels:
-            if level < epoch and level not in trial.reports:
+            if level < epoch and level not in trial.reports and trial.reports:
                 self._note(trial, level)
                 self._promoted.add((level, trial.root))
 
@@ -119,7 +119,7 @@ class AshaPromotion:
         return set(ranked[: len(values) // self._reduction_factor])
 
     def _note(self, trial: Trial, level: int) -> None:
-        self._values.setdefault((trial.family, level), {})[trial.root] = self._sign * trial.best(self._maximize, level)
+        self._values.setdefault((trial.family, level), {})[trial.root] = self._sign * standing(trial, level, self._maximize)
 
     def _forget(self, root: int) -> None:
         for values in self._values.values():

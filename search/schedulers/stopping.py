@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
-from search.trial import Decision, Trial
+from search.trial import Decision, Trial, standing
 
 
 class RunAll:
@@ -109,4 +109,4 @@ class Asha(RunAll):
             self.ended(trial, requeued=False)
 
     def _note(self, trial: Trial, level: int) -> None:
-        self._table.setdefault((trial.family, level), {})[trial.root] = self._sign * trial.best(self._maximize, level)
+        self._table.setdefault((trial.family, level), {})[trial.root] = self._sign * standing(trial, level, self._maximize)

@@ -11,7 +11,7 @@ import pytest
 
 from genre_models.errors import SealedError
 from genre_models.receipts import FIRST, BrokenChain
-from genre_models.seal import Candidate, Seal, overlaps
+from genre_models.seal import Also, Candidate, Seal, overlaps
 
 TRACKS = {"blues/a": "c1", "pop/b": "c2"}
 MODELS = {"model.keras": "f" * 64}
@@ -66,6 +66,32 @@ def test_a_reason_opens_a_further_look_once(seal):
     assert "a fault in the corpus" in second.describe()
     assert seal.check(Candidate("cnn", 8, "s2", again="another reason")) == ("unopened", None)
     assert seal.check(OURS)[1].number == 1, "the first model still sees its own look"
+
+
+def test_several_models_in_one_look(seal):
+    both = Candidate("cnn", 7, "s1", also=(Also("forest", 9, "s3"), Also("vgg16", 2, "s4")))
+    seal.open(both, 1, MODELS | {"also/forest/model.skops": "e" * 64}, TRACKS)
+    look = seal.close(1, SCORES, {"forest": SCORES, "vgg16": SCORES})
+    assert look.also == both.also
+    for asked in (both, OURS, Candidate("cnn", 7, "s1", also=both.also[:1])):
+        assert seal.check(asked) == ("ours-closed", look), "every model asked for was looked at"
+    for asked in (Candidate("forest", 9, "s3"), Candidate("cnn", 7, "s1", also=(Also("forest", 9, "another"),))):
+        with pytest.raises(SealedError, match="forest, trial 9: accuracy 0.500"):
+            seal.check(asked)
+    assert "model.skops" not in look.describe()
+
+
+def test_more_models_than_were_looked_at_need_a_reason(seal):
+    seal.open(OURS, 1, MODELS, TRACKS)
+    assert "also" not in json.loads(seal.path.read_text()), "receipts of one model are as they always were"
+    more = Candidate("cnn", 7, "s1", also=(Also("forest", 9, "s3"),))
+    with pytest.raises(SealedError, match=r"(?s)but not with all the others.*interrupted.*without --also shows that look, or completes it"):
+        seal.check(more)
+    seal.close(1, SCORES)
+    again = Candidate("cnn", 7, "s1", "to compare", more.also)
+    assert seal.check(again) == ("unopened", None)
+    second = seal.open(again, 2, MODELS, TRACKS)
+    assert seal.check(again) == ("ours-open", second)
 
 
 def test_two_processes_can_not_open_the_same_look(seal):

@@ -64,6 +64,46 @@ def test_crops_lie_anywhere_inside_the_track_and_follow_seed_epoch_and_item() ->
     np.testing.assert_array_equal(*(epoch(OFF | {"random_crop": crop}, data_of(count=1))[0] for crop in (True, False)))
 
 
+# Tracks of several items
+
+
+class Rows:
+    """Track i has rows "i#0" to "i#(i % 3)", as a table may; row k of it is [i, k, 0]."""
+
+    labels, input_shape = ("even", "odd", "unused"), (3,)
+    train_ids, validation_ids = tuple("012345"), tuple("6789")
+
+    def items_of(self, ids):
+        pairs = [(f"{id}#{k}", place) for place, id in enumerate(ids) for k in range(int(id) % 3 + 1)]
+        return [item for item, _ in pairs], np.array([place for _, place in pairs])
+
+    def features(self, ids):
+        return np.array([[*map(float, id.split("#")), 0.0] for id in ids], np.float32)
+
+    def targets(self, ids):
+        return np.array([int(id.partition("#")[0]) % 2 for id in ids])
+
+
+def test_every_row_of_a_training_track_is_an_item_with_its_tracks_target() -> None:
+    items, targets = epoch({"batch_size": 4}, Rows())
+    assert {tuple(item) for item in items} == {(track, k, 0) for track in range(6) for k in range(track % 3 + 1)} and len(items) == 12
+    np.testing.assert_array_equal(targets.argmax(axis=1), items[:, 0] % 2)
+
+
+def test_a_track_scores_the_mean_of_its_rows() -> None:
+    import keras
+
+    from genre_models.fitted import predict
+
+    inputs = keras.Input((3,))
+    core = keras.Model(inputs, keras.layers.Softmax()(inputs))
+    data, ids = Rows(), ("8", "6", "7")  # of 3, 1 and 2 rows
+    p = predict(core, data, ids, batch_size=4)
+    rows = [np.exp([[int(id), k, 0] for k in range(int(id) % 3 + 1)]) for id in ids]
+    np.testing.assert_allclose(p, [(row / row.sum(axis=1, keepdims=True)).mean(axis=0) for row in rows], rtol=1e-5)
+    assert p.dtype == np.float32 and predict(core, data, (), batch_size=4).shape == (0, 3)
+
+
 # Copies
 
 

@@ -31,6 +31,18 @@ POINTS = (
     "closed is torn",
     "after closed",
 )
+# Where several models are looked at, "second" means: at the second of them.
+POINTS_OF_SEVERAL = (
+    "second: before retrain",
+    "second: in retrain",
+    "before opened",
+    "after opened",
+    "second: in held-out features",
+    "second: after evaluate",
+    "in predictions-other.csv",
+    "in families.png",
+    "before closed",
+)
 
 
 def run(arguments: list[str], folder: Path, kill_at: str = "nowhere") -> tuple[int, str]:
@@ -47,6 +59,7 @@ def _child(arguments: list[str], output: str, kill_at: str) -> None:
     from scripts import final_eval
 
     fake_family.install()
+    final_eval.import_keras = lambda: None  # seconds of each process, and these families do without
     _arm(kill_at)
     with open(output, "w", buffering=1) as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
         code = final_eval.main(arguments)
@@ -61,6 +74,7 @@ def _arm(kill_at: str) -> None:
     """Put the kill into the one place that `kill_at` names."""
     from genre_models import durable, final, look, receipts, retrain, verdict
 
+    second, kill_at = kill_at.startswith("second: "), kill_at.removeprefix("second: ")
     place = kill_at.removeprefix("before ").removeprefix("after ").removeprefix("in ")
     wrapped = {
         "retrain": (retrain, "retrain") if kill_at.startswith("before") else (fake_family, "fit"),
@@ -70,7 +84,8 @@ def _arm(kill_at: str) -> None:
         "held-out features": (final, "compute_features"),
     }
     if place in wrapped:
-        _wrap(*wrapped[place], after=kill_at.startswith("after"), calls=3 if "features" in place else 1)
+        calls = 3 + 6 * second if "features" in place else 1 + second  # each model reads six tracks
+        _wrap(*wrapped[place], after=kill_at.startswith("after"), calls=calls)
     elif kill_at.endswith("is torn"):
         receipts.os = _TornWrites(kill_at.split()[0])
     elif place != "nowhere":

@@ -193,7 +193,7 @@ def test_shared_held_out_tracks_are_reported(studies, made, capsys):
         (["--study", "none"], "no study 'none'"),
         (["--again", " "], "--again needs a reason"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),
-        (["--data", "table:x"], "--data table:x: the study's settings don't go with it: data.source: 'table:x' is not one of: demo, a folder"),
+        (["--data", "demo:x"], "--data demo:x: the study's settings don't go with it: data.source: 'demo:x' is not one of: demo, a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(studies, capsys, arguments, says):
@@ -262,6 +262,95 @@ def test_demo_is_said_wherever_a_number_is(studies, capsys, monkeypatch):
     assert "**demo**" in (folder / "card.md").read_text()
 
 
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made_several(made, tmp_path_factory):
+    """A study of three families, made once and copied for each test; the fourth trial is the worse one of its family."""
+    folder = tmp_path_factory.mktemp("several")
+    several = {"values": (0.7, 0.5, 0.6, 0.55), "families": ("fake", "fitted", "other", "other")}
+    tiny_study.make_study(folder / "studies", "one", made / "corpus", **several)
+    return folder
+
+
+@pytest.fixture
+def several(made_several, tmp_path, monkeypatch):
+    fake_family.install(monkeypatch)
+    shutil.copytree(made_several / "studies", tmp_path / "studies")
+    return tmp_path / "studies"
+
+
+def test_the_best_of_each_family_takes_part_in_one_look(several, capsys):
+    assert command(several, "--also", "families") == 0
+    told = capsys.readouterr().out
+    assert "winner: trial 0, fake, validation accuracy 0.700 at epoch 2\nalso: trial 2, other, validation accuracy 0.600 at epoch 2\n" in told
+    assert "also: trial 1, fitted, validation accuracy 0.500\n" in told
+    assert "fitting trial 1, fitted, to all 24 development tracks\n" in told
+    assert "3 models saved and hashed; opening the seal" in told
+    (look,), folder = seal_of(several).looks(), several / "one" / "final"
+    assert [(one.family, one.trial) for one in look.also] == [("other", 2), ("fitted", 1)]
+    models = {"model.keras", "pipeline.json", *(f"also/other/{name}" for name in ("model.keras", "pipeline.json"))}
+    assert set(look.opened["models"]) == models | {f"also/fitted/{name}" for name in ("model.skops", "pipeline.json")}
+    assert {"families.png", "predictions-other.csv", "predictions-fitted.csv"} < files(folder)
+
+    metrics = json.loads((folder / "metrics.json").read_text())
+    other, fitted = metrics["also"]
+    assert (other["family"], other["trial"], other["validation_accuracy"], other["epochs"]) == ("other", 2, 0.6, 2)
+    assert (fitted["family"], fitted["validation_accuracy"], fitted["epochs"], fitted["n_tracks"]) == ("fitted", 0.5, None, 6)
+    assert other["accuracy"] == metrics["accuracy"] and other["compared"]["tie"], "the same model under another name"
+    assert other["compared"] | {"difference_ci95": None} == {"wins": 0, "losses": 0, "difference": 0.0, "difference_ci95": None, "tie": True}
+    compared = fitted["compared"]
+    assert fitted["accuracy"] - metrics["accuracy"] == pytest.approx(compared["difference"]) == (compared["wins"] - compared["losses"]) / 6
+    assert look.closed["also"] == {entry["family"]: {key: entry[key] for key in verdict.IN_THE_RECEIPT} for entry in metrics["also"]}
+    for line in ("fake (winner)      0       0.700", "other              2       0.600", "fitted             1       0.500"):
+        assert f"\n{line}" in told
+    assert "\n  also fitted, trial 1: accuracy 0." in told
+    assert "| fitted | 1 | 0.500 | 0." in (folder / "card.md").read_text()
+
+
+def test_a_look_at_several_is_shown_again_with_and_without_asking_for_them(several, capsys):
+    assert command(several, "--also", "families") == 0
+    first, seal = capsys.readouterr().out, seal_of(several).path.read_bytes()
+    for more in (["--also", "families"], []):
+        assert command(several, *more) == 0
+        again = capsys.readouterr().out
+        assert "nothing is evaluated" in again
+        assert again.partition("\nlook 1")[2] == first.partition("\nlook 1")[2]
+    assert seal_of(several).path.read_bytes() == seal
+
+
+def test_more_models_on_an_opened_split_are_a_further_look(several, capsys):
+    assert command(several) == 0
+    capsys.readouterr()
+    assert command(several, "--also", "families") == 3
+    said = capsys.readouterr().err
+    assert "already looked at with this winner, but not with all the others that are asked for now" in said
+    assert "the same command without --also shows that look" in said
+    assert command(several, "--also", "families", "--again", "to compare them") == 0
+    assert [len(look.also) for look in seal_of(several).looks()] == [0, 2]
+    assert (several / "one" / "final" / "look-2" / "also" / "fitted" / "model.skops").exists()
+
+
+def test_where_there_is_one_family_there_is_nothing_beside_it(studies, capsys):
+    assert command(studies, "--also", "families") == 0
+    assert "no family but fake has a trial with the full budget" in capsys.readouterr().out
+    assert "also" not in seal_of(studies).looks()[0].opened
+    assert command(studies) == 0
+
+
+def test_a_winner_without_epochs_was_fitted(studies, made, capsys):
+    tiny_study.make_study(studies, "plain", made / "corpus", families=("fitted",) * 3)
+    assert command(studies, "--study", "plain") == 0
+    assert "winner: trial 1, fitted, validation accuracy 0.700\n" in capsys.readouterr().out
+    folder = studies / "plain" / "final"
+    metrics, card = json.loads((folder / "metrics.json").read_text()), (folder / "card.md").read_text()
+    assert (metrics["epochs"], metrics["model"]) == (None, "model.skops")
+    assert "- Fitted to all 24 development tracks in" in card and "epoch" not in card
+    assert f"`model/model.skops` (SHA-256 `{metrics['model_sha256']}`)" in card
+
+
 @pytest.fixture(scope="module")
 def undisturbed(made, tmp_path_factory):
     """The scores of a look that nobody interrupted."""
@@ -290,6 +379,45 @@ def test_a_killed_look_is_completed_as_the_same_look(point, studies, undisturbed
         assert ("nothing is evaluated" if point == "after closed" else "completing look 1") in told
     assert scores(studies) == undisturbed
     assert list((studies / "one" / "final").glob(".*")) == [], "no half-written file is left"
+
+
+@pytest.mark.parametrize("point", killed_look.POINTS_OF_SEVERAL)
+def test_a_killed_look_at_several_is_completed_with_the_same_models(point, several, tmp_path):
+    """Also where the command that completes it does not ask for them: what is evaluated is what is on the receipt."""
+    arguments = ["--studies-dir", str(several), "--also", "families"]
+    assert killed_look.run(arguments, tmp_path, kill_at=point)[0] == -signal.SIGKILL
+    before, folder = seal_of(several).looks(), several / "one" / "final"
+    opened = "retrain" not in point and point != "before opened"
+    assert len(before) == opened
+    assert opened or not list(folder.glob("predictions*"))
+    code, told = killed_look.run(arguments[:2] if opened else arguments, tmp_path)
+    assert code == 0, told
+    (look,) = seal_of(several).looks()
+    assert not opened or look.opened == before[0].opened
+    assert set(look.closed["also"]) == {"other", "fitted"}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert [(entry["family"], entry["accuracy"]) for entry in metrics["also"]] == [
+        (family, look.closed["also"][family]["accuracy"]) for family in ("other", "fitted")
+    ]
+    assert not [name for name in files(folder) if name.startswith(".")], "no half-written file is left"
+
+
+def test_what_a_killed_look_at_several_left_before_its_receipt_is_no_part_of_the_next(several, tmp_path):
+    arguments = ["--studies-dir", str(several)]
+    assert killed_look.run([*arguments, "--also", "families"], tmp_path, kill_at="before opened")[0] == -signal.SIGKILL
+    assert (several / "one" / "final" / "also" / "fitted" / "model.skops").exists()
+    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
+    assert killed_look.run(arguments, tmp_path)[0] == 0
+    assert not (several / "one" / "final" / "also").exists()
+
+
+def test_an_open_look_is_not_completed_with_another_model_of_another_family(several, tmp_path):
+    arguments = ["--studies-dir", str(several), "--also", "families"]
+    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
+    path = several / "one" / "final" / "also" / "fitted" / "model.skops"
+    path.write_text("[1, 2, 3]")
+    code, told = killed_look.run(arguments, tmp_path)
+    assert (code, "also/fitted/model.skops (changed)" in told) == (3, True), told
 
 
 def test_a_killed_further_look_is_completed_too(studies, made, tmp_path):

@@ -18,7 +18,7 @@ class Scripted:
     A snapshot is a file with the epoch in it; a resumed trial goes on after that epoch. Folds repeat the curve, each a little lower.
 
     task keys: ``epoch_seconds``; ``nan_widths``, ``nan_at``: configurations, or the epoch, whose value is NaN; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
-    ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written.
+    ``at_once``: families that report once; ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -28,6 +28,8 @@ class Scripted:
         params, history, epoch = spec["params"], [], 0
         best, best_epoch, stopped_early, answer = -math.inf, 0, False, "continue"
         started = time.monotonic()
+        if spec["family"] in self._task.get("at_once", ()):
+            return self._at_once(spec, report)
         first, part_under_way = (1, 1) if resume is None else self._read(resume)
         for epoch in range(1, spec["epochs"] + 1):
             value = self._value(params, epoch)
@@ -71,6 +73,16 @@ class Scripted:
             "value": value, "best_epoch": best_epoch, "epochs": epoch, "stopped_early": stopped_early, "history": history,
             "interval": [value - 0.1, value + 0.1], "parameters": 10, "seconds": time.monotonic() - started, "n_validation": 100,
             "parts": len(scores), "parts_wanted": wanted, "scores": scores,
+        }  # fmt: skip
+
+    def _at_once(self, spec: dict[str, Any], report: Any) -> dict[str, Any]:
+        """A family without epochs: one report, at the full budget."""
+        value, epochs = spec["params"]["quality"], spec["epochs"]
+        self._log(spec, epochs)
+        report(epochs, {"val_accuracy": value, "loss": 1 - value}, lambda folder: self._write(folder, epochs, 1))
+        return {
+            "value": value, "best_epoch": 1, "epochs": epochs, "stopped_early": False, "history": [{"epoch": epochs, "val_accuracy": value}],
+            "interval": [value - 0.1, value + 0.1], "parameters": 10, "seconds": 0.0, "n_validation": 100,
         }  # fmt: skip
 
     def _stops_early(self, params: dict[str, Any], epoch: int, best_epoch: int) -> bool:

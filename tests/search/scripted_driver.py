@@ -61,6 +61,7 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
             precision="float32",
             screen=screen,
             watching=lambda owner: watch_study(console, owner, config.budget),
+            blocked=task.get("blocked", ()),
         )
 
 

@@ -1,0 +1,167 @@
+"""The best of each family beside the winner, on the same held-out tracks.
+
+Owns: how two models' answers to the same tracks are compared, the shape of ``also`` in ``metrics.json``, and how it reads in a terminal and on
+the card. The models were chosen by validation, before the look; what is compared here chooses nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from genre_models.metrics import final_metrics, wilson_interval
+from genre_models.parts import describe_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from genre_models.final import Evaluation
+
+_SCORES = ("n_tracks", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "ece")
+CAUTION = "All were chosen in validation. To take another model by this table would be choosing by held-out scores."
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A model that was looked at beside the winner: what it said, and its ``pipeline.json``."""
+
+    evaluation: Evaluation
+    pipeline: dict
+
+
+def paired_interval(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
+    """95 % interval of the difference between the accuracies of two models on the same tracks.
+
+    Parameters
+    ----------
+    both, first, second, neither : int
+        Tracks that both models, only the first, only the second, and neither had right; at least one in all.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper end of the first's accuracy minus the second's; 0 lies inside where the two can't be told apart.
+
+    Raises
+    ------
+    ValueError
+        There is no track.
+
+    Source
+    ------
+    R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired data", Statistics in
+    Medicine 17 (1998), method 10, doi:10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C: Wilson's intervals of both, put
+    together with regard to how the answers go together.
+    """
+    n = both + first + second + neither
+    p_first, p_second = (both + first) / max(n, 1), (both + second) / max(n, 1)
+    (low_first, high_first), (low_second, high_second) = wilson_interval(both + first, n), wilson_interval(both + second, n)
+    product = both * neither - first * second
+    if product > 0:
+        product = max(product - n / 2, 0.0)
+    margins = math.sqrt((both + first) * (second + neither) * (both + second) * (first + neither))
+    correlation = product / margins if margins else 0.0
+
+    def distance(one: float, other: float) -> float:
+        return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0))
+
+    below = distance(p_first - low_first, high_second - p_second)
+    above = distance(high_first - p_first, p_second - low_second)
+    return p_first - p_second - below, p_first - p_second + above
+
+
+def compare(winner: Evaluation, other: Compared) -> dict:
+    """What ``metrics.json`` says of one other family's best.
+
+    Parameters
+    ----------
+    winner : Evaluation
+        Of the same tracks.
+    other : Compared
+
+    Returns
+    -------
+    dict
+        JSON-able: family, trial, validation_accuracy, validated_by, epochs, the scores, and ``compared``: how many tracks only this model had
+        right (``wins``) and only the winner (``losses``), the difference of the accuracies with its paired 95 % interval, and whether that
+        interval includes 0 (``tie``).
+    """
+    found, pipeline = other.evaluation, other.pipeline
+    scores = final_metrics(found.labels, found.y_true, found.p)
+    return {
+        "family": pipeline["spec"]["family"],
+        "trial": pipeline["trial"],
+        "validation_accuracy": pipeline["validation_accuracy"],
+        "validated_by": describe_parts(pipeline["spec"]) or "hold-out",
+        "epochs": pipeline["epochs"],
+        "parameters": pipeline["parameters"],
+        **{key: scores[key] for key in _SCORES},
+        "compared": _paired(_right(found), _right(winner)),
+    }
+
+
+def families_table(metrics: dict) -> list[str]:
+    """The best of each family for a terminal, the winner first; no line where nothing was looked at beside it."""
+    if not metrics.get("also"):
+        return []
+    width = max(len("family"), *(len(name) for name, _ in _entries(metrics)))
+    lines = [
+        f"the best of each family, on the same {metrics['n_tracks']} held-out tracks",
+        f"{'family':{width}}  trial  validation  held-out  95 % interval   against the winner",
+    ]
+    for name, entry in _entries(metrics):
+        low, high = entry["accuracy_ci95"]
+        validated, against = _validated(entry), _against(entry)
+        lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {against}".rstrip())
+    return [*lines, "a tie: the paired 95 % interval of the difference includes 0", CAUTION]
+
+
+def families_card(metrics: dict) -> str:
+    """The same in Markdown; empty where nothing was looked at beside the winner."""
+    if not metrics.get("also"):
+        return ""
+    rows = []
+    for name, entry in _entries(metrics):
+        (low, high), (f1_low, f1_high) = entry["accuracy_ci95"], entry["macro_f1_ci95"]
+        f1 = f"{entry['macro_f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"
+        accuracy = f"{entry['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+        rows.append(f"| {name} | {entry['trial']} | {_validated(entry)} | {accuracy} | {f1} | {_against(entry) or '-'} |")
+    body = "\n".join(rows)
+    return f"""
+The best of each family, each trained again on the same development tracks and scored in the same look:
+
+| family | trial | validation | held-out accuracy (95 %) | macro F1 (95 %) | against the winner (paired 95 % interval) |
+|---|---|---|---|---|---|
+{body}
+
+A tie: the interval of the difference includes 0. {CAUTION}
+"""
+
+
+def _entries(metrics: dict) -> list[tuple[str, dict]]:
+    return [(f"{metrics['family']} (winner)", metrics), *((entry["family"], entry) for entry in metrics["also"])]
+
+
+def _validated(entry: dict) -> str:
+    return "-" if entry["validation_accuracy"] is None else f"{entry['validation_accuracy']:.3f}"
+
+
+def _against(entry: dict) -> str:
+    if "compared" not in entry:
+        return ""
+    said = entry["compared"]
+    low, high = said["difference_ci95"]
+    verdict = "a tie" if said["tie"] else "better" if said["difference"] > 0 else "worse"
+    return f"{verdict}: {said['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {said['wins']} won, {said['losses']} lost"
+
+
+def _right(evaluation: Evaluation) -> np.ndarray:
+    return evaluation.p.argmax(axis=1) == evaluation.y_true
+
+
+def _paired(ours: np.ndarray, winners: np.ndarray) -> dict:
+    both, wins, losses = (int(count.sum()) for count in (ours & winners, ours & ~winners, ~ours & winners))
+    low, high = paired_interval(both, wins, losses, len(ours) - both - wins - losses)
+    difference = (wins - losses) / len(ours)
+    return {"wins": wins, "losses": losses, "difference": difference, "difference_ci95": [low, high], "tie": low <= 0.0 <= high}

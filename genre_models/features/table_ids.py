@@ -1,0 +1,106 @@
+"""Which track, which segment of it and which class each row of a table is of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre_models.corpus.tracks import few
+from genre_models.errors import CorpusError
+from genre_models.track_names import tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ID_COLUMNS = ("track", "filename", "track_id", "id")  # the first that is there
+LABEL_COLUMNS = ("label", "genre", "class", "track.genre_top")
+SEGMENT_COLUMN = "segment"
+_GTZAN = re.compile(r"([a-z]+)\.?(\d{5})(?:\.(\d+))?")  # class, number, and in the table of 3-second rows the segment
+
+
+def find_id_column(path: Path, frame: pd.DataFrame, by_name: Mapping[str, str]) -> str:
+    """Name of the column that says which track a row is of; `by_name` has the columns by their names in lower case.
+
+    Raises
+    ------
+    CorpusError
+        If there is none of `ID_COLUMNS`, and no other column of texts.
+    """
+    import pandas as pd
+
+    for name in ID_COLUMNS:
+        if name in by_name:
+            return by_name[name]
+    for name, column in frame.items():
+        if name.lower() not in LABEL_COLUMNS and not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+            return name
+    names = few(list(frame.columns))
+    raise CorpusError(f"{path}: no column says which track a row is of; add one named track, with CLASS/STEM of each (found: {names})")
+
+
+def texts_of(column: pd.Series) -> list[str]:
+    """A column as texts, empty where it has nothing."""
+    return [value.strip() if isinstance(value, str) else "" if value is None or value != value else str(value) for value in column.tolist()]
+
+
+def identify_rows(
+    path: Path, names: Sequence[str], labels: Sequence[str] | None, numbers: pd.Series | None
+) -> tuple[tuple[str, ...], tuple[int | None, ...]]:
+    """The id of each row's track, and its segment.
+
+    Parameters
+    ----------
+    path : Path
+        For messages.
+    names, labels : sequence of str
+        What stands in the columns of ids and, where there is one, of classes.
+    numbers : pandas.Series or None
+        The column of segments, where there is one.
+
+    Returns
+    -------
+    tuple of str, tuple of int or None
+        Ids are ``CLASS/STEM`` (``STEM`` without a class), or six digits where a track's name is a number of up to six, as FMA's are.
+        GTZAN's ``blues.00000.3.wav`` is segment 3 of ``blues/blues.00000``.
+
+    Raises
+    ------
+    CorpusError
+        If a row has no id, or two have the same and are no segments.
+    """
+    ids, segments = [], []
+    for row, name in enumerate(names):
+        if not name:
+            raise CorpusError(f"{path}: row {row + 1} names no track; fill in the id")
+        label = labels[row] if labels is not None else ""
+        stem = (named := tidy(name)).rpartition("/")[2]
+        segment = None
+        if (match := _GTZAN.fullmatch(stem)) and label in ("", match[1]):
+            named, segment = f"{match[1]}/{match[1]}.{match[2]}", match[3] and int(match[3])
+        elif stem.isdecimal() and len(stem) <= 6 and "/" not in named:
+            named = stem.zfill(6)
+        elif label:
+            named = f"{label}/{stem}"
+        ids.append(named)
+        segments.append(segment)
+    if numbers is not None:
+        segments = [_segment(path, row, text) for row, text in enumerate(texts_of(numbers))]
+    twice = next((key for key, n in Counter(zip(ids, segments, strict=True)).items() if n > 1), None)
+    if twice is not None:
+        where = [row + 1 for row, key in enumerate(zip(ids, segments, strict=True)) if key == twice]
+        said = twice[0] if twice[1] is None else f"{twice[0]}, segment {twice[1]}"
+        raise CorpusError(
+            f"{path}: rows {few([str(row) for row in where])} are of one track, {said}; keep one of them, or number them in a column "
+            "named segment"
+        )
+    return tuple(ids), tuple(segments)
+
+
+def _segment(path: Path, row: int, text: str) -> int:
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError) as error:
+        raise CorpusError(f"{path}: column segment, row {row + 1}: found {text[:40]!r} where a whole number must stand") from error

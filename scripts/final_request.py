@@ -1,0 +1,106 @@
+"""Who wants to look: a study's winner, and where they are asked for the best of its other families.
+
+A composition root's half of `scripts.final_eval`: reads studies through `search`, and says it in the words of `genre_models`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genre_models.look import Request
+from genre_models.retrain import Confirmed, Winner, recorded_rates
+from search.errors import StudyError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.study_view import StudyView
+    from search.trial import Trial
+
+
+def choose_study(studies_dir: Path, name: str, console: Console) -> str:
+    """The study of that name; for ``best``, the one with the best winner, where all can be compared.
+
+    Raises
+    ------
+    StudyError
+        There is no study with a winner, or the studies are of different corpora, splits or objectives.
+    """
+    from search.study_view import list_studies, read_study
+
+    if name != "best":
+        return name
+    found: list[tuple[StudyView, float]] = []
+    for each in list_studies(studies_dir):
+        view = read_study(studies_dir, each)
+        try:
+            found.append((view, view.winner().value))
+        except StudyError as error:
+            console.print(f"passed over: {error}")
+    if not found:
+        raise StudyError(f"--study best: no study in {studies_dir} has a winner yet; start one with python -m search.run --space spaces/cnn.yaml")
+    if len({(view.run.get("corpus_fingerprint"), view.run.get("split_id"), view.metric, view.direction) for view, _ in found}) > 1:
+        lines = "".join(
+            f"\n  --study {view.name}: {view.run.get('source')}{' (demo)' if view.run.get('demo') else ''}, "
+            f"split {view.run.get('split_id')}, {view.metric} {value:.3f}"
+            for view, value in found
+        )
+        raise StudyError(f"--study best: these studies have different corpora, splits or objectives; their scores can't be compared. Name one:{lines}")
+    sign = 1 if found[0][0].maximize else -1
+    best, value = max(found, key=lambda pair: sign * pair[1])
+    if len(found) > 1:
+        console.print(f"best of {len(found)} studies: {best.name} ({best.metric} {value:.3f} in validation)")
+    return best.name
+
+
+def read_request(studies_dir: Path, name: str, again: str | None, families: bool = False) -> tuple[StudyView, Request]:
+    """A study and its winner, as the one who looks; with `families` the best of each other family beside it.
+
+    Raises
+    ------
+    StudyError
+        The study has no winner, no record of its data, or no held-out tracks.
+    """
+    from search.study_view import read_study
+
+    view = read_study(studies_dir, name)
+    trial = view.winner()
+    if "split_id" not in view.run:
+        path = studies_dir / name / "run.json"
+        raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
+    if view.run["split_id"] is None:
+        raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
+    also = tuple(as_winner(view, other) for other in best_of_others(view, trial)) if families else ()
+    return view, Request(studies_dir, as_winner(view, trial), view.run["split_id"], again, also)
+
+
+def best_of_others(view: StudyView, winner: Trial) -> list[Trial]:
+    """The best full-budget trial of each family but the winner's, by its score in the search, the best family first."""
+    from search.confirm import finalists
+
+    best: dict[str, Trial] = {}
+    for trial in finalists(view.trials, len(view.trials), view.maximize):
+        best.setdefault(trial.family, trial)
+    return [trial for family, trial in best.items() if family != winner.family]
+
+
+def as_winner(view: StudyView, trial: Trial) -> Winner:
+    """A trial as the retrain takes it."""
+    history, epochs = trial.outcome["history"], max(1, trial.outcome["best_epoch"])
+    accuracy = trial.outcome.get("val_accuracy")  # the mean over the trial's parts
+    if accuracy is None:
+        accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
+    rates = recorded_rates(history, epochs)
+    return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed_score(view, trial.number))
+
+
+def confirmed_score(view: StudyView, number: int) -> Confirmed | None:
+    """The score by which a trial was chosen among those that were trained again on other folds; None if none were."""
+    from search.confirm import confirmations
+
+    trial = None if view.confirm is None else confirmations(view.trials, view.confirm["folds"]).get(number)
+    if trial is None:
+        return None
+    accuracy = trial.outcome.get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
+    return Confirmed(trial.spec["folds"], view.metric, trial.value, accuracy)

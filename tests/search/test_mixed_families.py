@@ -1,0 +1,54 @@
+"""Families of different kinds in one study: some report once, at the full budget, and some can't be had in one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.config import load_space
+from search.driver import Finished
+from search.errors import SearchError
+from tests.search.scripted_driver import FAMILIES, run, space_text
+
+
+def search(folder: Path, task: dict[str, Any], **changes: Any) -> Finished:
+    space = folder / "space.yaml"
+    space.write_text(space_text(engine="inline", families="fast slow", **changes))
+    return run(folder, load_space(space, FAMILIES, {}), task)
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha", "asha_promotion", "hyperband"])
+def test_a_family_that_reports_once_competes_and_holds_nobody_up(tmp_path: Path, scheduler: str) -> None:
+    done = search(tmp_path, {"at_once": ["fast"]}, scheduler=scheduler, trials=30)
+    assert sum(t.counts for t in done.trials) == 30
+    at_once = [t for t in done.trials if t.family == "fast"]
+    assert len(at_once) >= 5
+    assert {t.end for t in at_once} == {"full"}, "it had the full budget when it first reported"
+    assert all(list(t.reports) == [9] for t in at_once)
+    others = [t for t in done.trials if t.family == "slow"]
+    assert any(t.end == "full" for t in others)
+    assert scheduler == "none" or any(t.end == "pruned" for t in others), "judged among themselves as before"
+    more = search(tmp_path, {"at_once": ["fast"]}, scheduler=scheduler, trials=36)
+    assert sum(t.counts for t in more.trials) == 36
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+@pytest.mark.parametrize("scheduler", ["asha", "hyperband"])
+def test_a_family_that_cannot_be_had_is_left_out_of_this_run_and_comes_back_in_the_next(tmp_path: Path, sampler: str, scheduler: str) -> None:
+    first = search(tmp_path, {"blocked": ["slow"]}, sampler=sampler, scheduler=scheduler, trials=12)
+    assert {t.family for t in first.trials} == {"fast"}
+    assert sum(t.counts for t in first.trials) == 12
+    second = search(tmp_path, {}, sampler=sampler, scheduler=scheduler, trials=40)
+    assert sum(t.family == "slow" for t in second.trials) >= 5, "the same study goes on, with both"
+    assert sum(t.counts for t in second.trials) == 40
+
+
+def test_what_waits_of_a_family_that_cannot_be_had_is_not_lost(tmp_path: Path) -> None:
+    first = search(tmp_path, {"epoch_seconds": 0.03}, scheduler="hyperband", trials=17, minutes=0.02)
+    waiting = {t.family for t in first.trials if t.state == "WAITING"}
+    assert waiting, "the time was up while trials waited at a rung"
+    with pytest.raises(SearchError, match="waits to go on, but that family can't be had here"):
+        search(tmp_path, {"blocked": sorted(waiting)}, scheduler="hyperband", trials=17)
+    assert sum(t.counts for t in search(tmp_path, {}, scheduler="hyperband", trials=17).trials) == 17
