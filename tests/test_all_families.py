@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from search.study_view import read_study
 from tests.test_end_to_end import command
@@ -128,3 +129,21 @@ def test_what_cannot_be_had_is_one_error_unless_it_may_be_skipped(tmp_path: Path
     done = command("-m", "search.run", "--space", space, "--studies-dir", tmp_path / "studies")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "families.classical.input: handcrafted features are made from sound" in done.stderr and "skip_unavailable: true" in done.stderr
+
+
+@pytest.mark.timeout(100)
+def test_a_dry_run_shows_the_exact_size_of_kostrzewas_network(tmp_path: Path) -> None:
+    # Four blocks of 5 x 5 convolutions with batch norm, 64-64-128-128 filters, pools of 2 x 5, one dense layer, on 128 x 1280 and 8 classes.
+    noise = np.random.default_rng(0).normal(0, 0.1, (8, 12, 4410))
+    for label, clips in enumerate(noise):
+        (tmp_path / "music" / f"genre{label}").mkdir(parents=True)
+        for i, clip in enumerate(clips):
+            soundfile.write(tmp_path / "music" / f"genre{label}" / f"{i}.wav", clip, 22_050)
+    space = tmp_path / "kostrzewa.yaml"
+    space.write_text(
+        f"data: {{source: {tmp_path / 'music'}}}\nbudget: {{max_epochs: 1, trials: 1}}\nfamilies:\n"
+        "  cnn: {filters_per_layer: 64-64-128-128, kernel: 5, pool: 2-5, head: flatten, dropout: 0.2, learning_rate: 1.0e-3}\n"
+    )
+    done = command("-m", "search.run", "--space", space, "--studies-dir", tmp_path / "studies", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "735,944 to 735,944 parameters" in done.stdout

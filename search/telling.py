@@ -1,0 +1,108 @@
+"""What a run says at its beginning and its end, and keeps for those who come later: ``run.json``, the leaderboard.
+
+Reads of the task only what it is given: names, counts, texts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from rich.console import Console
+
+from search.errors import SearchError
+from search.worker import available_cores
+
+if TYPE_CHECKING:
+    from search.config import SearchConfig
+    from search.driver import Finished
+
+#: Packages whose versions a run records.
+VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")
+
+
+def tell_corpus(data: Any, console: Console) -> None:
+    """Say what was found, what was left out and why, and how it was dealt."""
+    corpus, split = data.corpus, data.split
+    unreadable = [row for row in data.scan.rows if not row.readable]
+    lines = [f"corpus: {corpus.name}: {len(data.scan.rows) - len(unreadable)} readable {corpus.kind} tracks, {len(split.labels)} classes"]
+    lines += [*corpus.notes, *split.notes]
+    if unreadable:
+        lines.append(f"{len(unreadable)} files can't be decoded and are left out:")
+        lines += [f"  {row.path}: {row.reason}" for row in unreadable[:10]]
+        lines += [f"  … and {len(unreadable) - 10} more"] if len(unreadable) > 10 else []
+    held_out = f"{len(split.test)} held out (sealed, split {split.split_id})" if split.test else "none held out (the lists name no test tracks)"
+    lines.append(f"split: {len(split.train)} train, {len(split.validation)} validation, {held_out}")
+    console.print("\n".join(lines), markup=False, highlight=False)
+
+
+def corpus_text(corpus: Any) -> str:
+    """The corpus as it is named beside scores."""
+    return "demo (music made by this program)" if corpus.demo else corpus.name
+
+
+def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str) -> None:
+    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split."""
+    run = {
+        "schema": 1,
+        "study": config.study,
+        "metric": config.objective.metric,
+        "data": config.sections["data"].model_dump(mode="json"),
+        "source": str(data.corpus.source),
+        "features": data.features,
+        "seed": config.seed,
+        "kind": data.corpus.kind,
+        "demo": data.corpus.demo,
+        "labels": list(data.split.labels),
+        "corpus_fingerprint": data.scan.fingerprint,
+        "split_id": data.split.split_id,
+        "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
+        "limits": task["limits"],
+        "precision": precision,
+        "versions": {name: version(name) for name in VERSIONS},
+        "python": platform.python_version(),
+        "machine": {"platform": platform.platform(), "cores": available_cores(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
+    }
+    for name, text in (("space.yaml", config.source_text), ("run.json", json.dumps(run, indent=1) + "\n")):
+        temporary = folder / f".{name}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / name)
+
+
+def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus: Any, console: Console) -> int:
+    """The leaderboard, where things are, and what to do next; returns the exit code."""
+    from search.leaderboard import print_leaderboard, write_leaderboard
+
+    maximize = config.objective.direction == "maximize"
+    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus))
+    if finished.stop_reason:
+        console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
+    else:
+        more = "; to go on, give the study more with --trials" if config.sampler != "grid" else ""
+        console.print(f"done: {sum(t.counts for t in finished.trials)} trials{more}", markup=False, highlight=False)
+    if any(t.is_full for t in finished.trials):
+        title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
+        print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
+    else:
+        console.print("no trial has had the full budget yet; run the command again to go on, with a larger --minutes if those are used up", markup=False)
+    shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+    studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
+    console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
+    console.print(f"dashboard:   optuna-dashboard sqlite:///{shown}/study.db", markup=False, highlight=False)
+    console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
+    if finished.failing:
+        return SearchError.exit_code
+    return 130 if finished.interrupted else 0
+
+
+def other_versions(run: Mapping[str, Any]) -> list[str]:
+    """What has changed since the study's last run, a line each."""
+    now = {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+    before = {**run.get("versions", {}), "python": run.get("python")}
+    return [f"note: {name} was {before[name]}, now {now[name]}" for name in now if before.get(name) not in (None, now[name])]
