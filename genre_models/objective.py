@@ -186,13 +186,23 @@ def _cost(spec: Mapping[str, Any], task: Mapping[str, Any]) -> Cost:
 
     found, windows = trial_input(spec, task), segment_count(spec)
     shape = item_shape(found, task)
-    if FAMILIES[spec["family"]].inputs != "spectrogram":
-        return _family(spec).estimate(spec["params"], shape, len(task["labels"]), trunk=trunk_facts(found, task))
+    family = FAMILIES[spec["family"]]
+    if family.inputs != "spectrogram":
+        # One without epochs takes all training items at once.
+        known = {} if family.has_epochs or "tracks" not in task else {"n_items": _training_items(found, task)}
+        return _family(spec).estimate(spec["params"], shape, len(task["labels"]), trunk=trunk_facts(found, task), **known)
     shape = window_shape(shape, windows)
     try:
         return _family(spec).estimate(spec["params"], shape, len(task["labels"]))
     except ConfigurationRefused as refused:
         raise ConfigurationRefused(refused_window(str(refused), shape, windows)) from refused
+
+
+def _training_items(found: Any, task: Mapping[str, Any]) -> int:
+    from genre_models.sources import table_facts
+
+    rows_a_track = table_facts(found, task).get("n_items", 0) / len(task["tracks"]) if found.kind == "table" else 1
+    return round(sum(track["part"] == "train" for track in task["tracks"]) * max(1, rows_a_track))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

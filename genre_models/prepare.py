@@ -22,6 +22,7 @@ from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import Input, item_shape, possible_inputs
 from genre_models.split import Split, deal
+from genre_models.trunks.facts import trunk_key
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class TaskData:
             "tracks": tracks,
             "tables": dict(self.tables),
             "trunks": {},
+            "files": {family: {name: settings[name] for name in ("weights", "table")} for family, settings in self.features.items()},
         }
 
     def fingerprint(self) -> dict[str, Any]:
@@ -183,7 +185,7 @@ class TaskData:
     def prepare_networks(self, task: dict[str, Any], progress: Progress | None = None, *, only_facts: bool = False) -> None:
         """Describe to the task the pretrained networks that families may ask for, and put the development tracks through them.
 
-        Families whose weights can't be had are added to `unavailable`.
+        Families whose weights can't be had are added to `unavailable`; nothing is then computed, and the call is to be repeated.
 
         Parameters
         ----------
@@ -198,14 +200,15 @@ class TaskData:
         jobs = {family: _jobs(wanted) for family, wanted in self.inputs.items() if family not in self.unavailable}
         jobs = {family: wanted for family, wanted in jobs.items() if wanted}
         given = None if only_facts else task
-        try:
-            task["trunks"] |= prepare_trunks(_without_repeats(jobs.values()), given, progress) if jobs else {}
-        except TrunkUnavailable:
-            for family, wanted in jobs.items():  # one by one, to know which
-                try:
-                    task["trunks"] |= prepare_trunks(wanted, given, progress)
-                except TrunkUnavailable as error:
-                    self.unavailable[family] = str(error)
+        while jobs:
+            try:
+                task["trunks"] = prepare_trunks(_without_repeats(jobs.values()), given, progress)
+                return
+            except TrunkUnavailable as error:
+                lost = [name for name, wanted in jobs.items() if error.trunk in (None, *map(trunk_key, wanted))]
+                self.unavailable.update(dict.fromkeys(lost, str(error)))
+                jobs = {family: wanted for family, wanted in jobs.items() if family not in lost}
+                given = {**task, "tracks": []}  # what else is missing
 
 
 def open_task(

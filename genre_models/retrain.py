@@ -13,14 +13,14 @@ import shutil
 import time
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
 from genre_models.keras_model import rewrite_in_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from genre_models.training_data import DevelopmentData
@@ -97,8 +97,7 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     ----------
     winner : Winner
     task : dict
-        The development tracks (docs/design.md, section 5); their parts are not heeded, all are trained on. Where the corpus is a table that was
-        moved, ``moved`` says where it is now, by the path that specifications have.
+        The development tracks (docs/design.md, section 5); their parts are not heeded, all are trained on.
     folder : Path
         Replaced if it exists: a leftover of a retrain that no receipt speaks of.
     on_epoch : callable
@@ -139,8 +138,10 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
     fsync_tree(folder)
 
 
-def recorded_rates(history: Sequence[dict], epochs: int) -> tuple[float, ...]:
+def recorded_rates(history: Sequence[dict], epochs: int, params: Mapping[str, Any] | None = None) -> tuple[float, ...]:
     """Learning rate of each epoch of a retrain, as a trial's first part had them; where that ended sooner, its last goes on.
+
+    Where it ended before fine-tuning began, the rates that go on have the factor of fine-tuning from there on.
 
     Parameters
     ----------
@@ -148,6 +149,8 @@ def recorded_rates(history: Sequence[dict], epochs: int) -> tuple[float, ...]:
         Epochs of the part.
     epochs : int
         Of the retrain; the mean over several parts may lie beyond the end of the first.
+    params : mapping, optional
+        The trial's; ``fine_tune_blocks``, ``fine_tune_after`` and ``fine_tune_factor`` count.
 
     Returns
     -------
@@ -155,7 +158,11 @@ def recorded_rates(history: Sequence[dict], epochs: int) -> tuple[float, ...]:
         `epochs` of them; empty where the trial did not record any.
     """
     rates = [epoch["learning_rate"] for epoch in history[:epochs] if "learning_rate" in epoch]
-    return tuple(rates + rates[-1:] * (epochs - max(len(history), 1)))
+    more = rates[-1:] * (epochs - max(len(history), 1))
+    if params and params.get("fine_tune_blocks") and len(history) <= params["fine_tune_after"]:
+        begins = params["fine_tune_after"] - len(history)
+        more = more[:begins] + [rate * params["fine_tune_factor"] for rate in more[begins:]]
+    return tuple(rates + more)
 
 
 def added_since(spec: dict) -> dict:
@@ -164,10 +171,8 @@ def added_since(spec: dict) -> dict:
 
 
 def complete(spec: dict, task: dict) -> dict:
-    """A specification in which every parameter that its family has now has a value, and the corpus is where it is now."""
-    features, moved = spec["features"], task.get("moved", {})
-    if features.get("table") in moved:
-        features = features | {"table": moved[features["table"]]}
+    """A specification in which every parameter that its family has now has a value, and files are where the task says."""
+    features = spec["features"] | task.get("files", {}).get(spec["family"], {})
     return spec | {"params": FAMILIES[spec["family"]].defaults() | spec["params"], "features": features}
 
 

@@ -96,4 +96,4 @@ class SourceData(DevelopmentData):
 
         found = self._found
         shape, dtype = feature_shape(found.kind, found.features), feature_dtype(found.kind)
-        return TrunkHandle(found.trunk, trunk_facts(found, self._task), shape, dtype)
+        return TrunkHandle(found.trunk, trunk_facts(found, self._task), shape, dtype, found.features.get("normalise", "unit"))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from genre_models.training_data import DevelopmentData
 
 MOST_STORES = 4  # held by a worker at once: each may hold `genre_models.training_data.HELD_BYTES`
+MOST_MASKS = 4  # settings of masks whose copies are made before a search
 COPY_PARAMETERS = ("copy_frequency_mask", "copy_time_mask", "copy_masks", "copy_fill")
 _DECIDING = ("input", "cut", "channels", "pooling", "copies", *COPY_PARAMETERS)  # parameters that items follow from
 
@@ -93,18 +94,20 @@ def _trunk_settings(trunk: str, cut: str, params: Mapping[str, Any], features: M
     weights = FeatureSettings.model_validate({"weights": features.get("weights", "imagenet")}).weights_of(trunk)
     settings = {"trunk": trunk, "weights": weights, "sha256": None, "side": features.get("trunk_side", 224), "cut": cut}
     settings |= {name: params[name] for name in ("channels", "pooling")}
-    settings |= {"normalise": features["normalise"]} if features.get("normalise", "unit") != "unit" else {}
     return settings | {name: params[name] for name in COPY_PARAMETERS if name in params}
 
 
 def possible_inputs(family: str, values: Mapping[str, Sequence[Any]], features: Mapping[str, Any], kind: str) -> Iterator[tuple[Input, int]]:
     """Every input that a space may ask for, with the largest number of copies of it.
 
+    Copies are left out where their masks may have more than a few settings: each is a pass of its own through the network, and is made by the
+    first trial that asks for it.
+
     Parameters
     ----------
     family : str
     values : mapping of str to sequence
-        Of each declared parameter all values that it may take; of a range the ends.
+        Of each declared parameter all values that it may take; of a range of floats the ends.
     features : mapping
     kind : str
 
@@ -115,14 +118,18 @@ def possible_inputs(family: str, values: Mapping[str, Sequence[Any]], features: 
     """
     names = [name for name in _DECIDING if name in values and name != "copies"]
     copies = max(values.get("copies", (0,)))
-    masks = [] if copies else [name for name in COPY_PARAMETERS if name in names]  # of no effect without copies: the first will do
-    for chosen in product(*(values[name][:1] if name in masks else values[name] for name in names)):
+    masks = [name for name in COPY_PARAMETERS if name in names]
+    if math.prod(len(values[name]) for name in masks) > MOST_MASKS:
+        copies = 0
+    # Without copies masks have no effect, and the first will do.
+    for chosen in product(*(values[name] if copies or name not in masks else values[name][:1] for name in names)):
         yield input_of(family, dict(zip(names, chosen, strict=True)), features, kind), int(copies)
 
 
 def trial_input(spec: Mapping[str, Any], task: Mapping[str, Any]) -> Input:
-    """What a trial trains on; of weights in a file the hash is filled in."""
-    found = input_of(spec["family"], spec["params"], spec["features"], task["kind"])
+    """What a trial trains on; files are where the task says, wherever they lay when the trial began, and their weights' hash is filled in."""
+    features = spec["features"] | task.get("files", {}).get(spec["family"], {})
+    found = input_of(spec["family"], spec["params"], features, task["kind"])
     if found.trunk is None or "trunks" not in task:
         return found
     facts = task["trunks"].get(found.trunk_key, {})

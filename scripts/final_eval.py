@@ -169,12 +169,11 @@ def development_task(data: TaskData, request: looks.Request, view: StudyView, pr
     *_, failed = data.prepare_features(progress=progress) if train else ({},)
     task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
     task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
-    tables = [(one.spec["features"].get("table"), data.features[one.family]["table"]) for one in (request.winner, *request.also)]
-    task["moved"] = {before: now for before, now in tables if before is not None}
     if train:
         data.prepare_networks(task, progress)
         if data.unavailable:
-            raise GenreModelsError("; ".join(data.unavailable.values()))
+            more = "; where a file has moved, name its new place in the space file and run the search command again, which then has nothing else to do"
+            raise GenreModelsError("; ".join(dict.fromkeys(data.unavailable.values())) + more)
     return task
 
 
@@ -196,12 +195,18 @@ def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | No
         said = "; ".join(f"data.{'.'.join(map(str, item['loc'][:1]))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
         raise CorpusError(f"--data {' '.join(moved or ())}: the study's settings don't go with it: {said}") from error
     models = (request.winner, *request.also)
-    features = {one.family: FeatureSettings.model_validate(one.spec["features"]) for one in models}
+    features = {one.family: FeatureSettings.model_validate(one.spec["features"] | files_of(run, one.family)) for one in models}
     values = {one.family: {name: [value] for name, value in complete(one.spec, {})["params"].items()} for one in models}
     data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
         raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on. {_difference(request, view, data)}")
     return data
+
+
+def files_of(run: dict, family: str) -> dict:
+    """Where the search last found the files that a family's features are made with: weights and table may have moved since the trial."""
+    known = run.get("features", {}).get(family, {})
+    return {name: known[name] for name in ("weights", "table") if name in known}
 
 
 def _difference(request: looks.Request, view: StudyView, data: TaskData) -> str:

@@ -91,7 +91,7 @@ def as_winner(view: StudyView, trial: Trial) -> Winner:
     accuracy = trial.outcome.get("val_accuracy")  # the mean over the trial's parts
     if accuracy is None:
         accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
-    rates = recorded_rates(history, epochs)
+    rates = recorded_rates(history, epochs, trial.spec["params"])
     return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed_score(view, trial.number))
 
 

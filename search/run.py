@@ -217,7 +217,11 @@ def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stag
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
     unavailable_families(config, data)
     started = time.monotonic()
+    before = set(data.unavailable)
     data.prepare_networks(task, progress)
+    if set(data.unavailable) > before:  # nothing has been computed yet
+        unavailable_families(config, data)
+        data.prepare_networks(task, progress)
     if task["trunks"]:
         names = ", ".join(dict.fromkeys(key.partition("|")[0] for key in task["trunks"]))
         told = f"pretrained networks: {names}: weights loaded, outputs of all development tracks in the cache, {time.monotonic() - started:.1f} s"

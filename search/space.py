@@ -132,14 +132,16 @@ class FamilySpace:
         return dict(self.defaults) | {p.name: value for p, value in self._walk(self._picker(sampled))}
 
     def values(self, name: str) -> tuple[Any, ...]:
-        """What a declared parameter may be: every value of a choice, the ends of a range, or the one value; where its condition can fail also
-        its default."""
+        """What a declared parameter may be: every value of a choice or of a range of whole numbers, the ends of a range of floats, or the one
+        value; where its condition can fail also its default."""
         parameter = next((p for p in self.parameters if p.name == name), None)
         if parameter is None:
             return (self.defaults[name],)
         domain = parameter.domain
         if isinstance(domain, Fixed):
             found: tuple[Any, ...] = (domain.value,)
+        elif isinstance(domain, IntDomain):
+            found = tuple(range(domain.low, domain.high + 1, domain.step))
         else:
             found = domain.values if isinstance(domain, ChoiceDomain) else (domain.low, domain.high)
         is_extra = parameter.when and not among(self.defaults[name], found)

@@ -16,14 +16,14 @@ import numpy as np
 from genre_models.corpus.tracks import few
 from genre_models.durable import sha256_file
 from genre_models.errors import CorpusError
-from genre_models.features.table_columns import columns_that_tell
+from genre_models.features.table_columns import HOW_THEY_TELL, columns_that_tell
 from genre_models.features.table_read import Table, match_tracks, read_table, without_columns
 from genre_models.features.table_store import name_rows, saved_facts, write_rows
 
 if TYPE_CHECKING:
     from genre_models.scan import ScanRow
 
-__all__ = ["Table", "heldout_vectors", "prepare_table", "read_table"]
+__all__ = ["Table", "finite_rows", "heldout_vectors", "prepare_table", "read_table"]
 
 
 def prepare_table(cache_dir: str | Path, path: str | Path, tracks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -99,11 +99,22 @@ def heldout_vectors(path: str | Path, sha256: str, rows: Sequence[ScanRow], colu
     path = Path(path).expanduser()
     if path.is_file() and sha256_file(path) != sha256:
         raise CorpusError(f"{path}: is not the table that was trained on, which had SHA-256 {sha256[:12]}…; put it back as it was")
+    yield from finite_rows(path, rows, columns)
+
+
+def finite_rows(path: str | Path, rows: Sequence[ScanRow], columns: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+    """What `heldout_vectors` gives, of any file.
+
+    Raises
+    ------
+    CorpusError
+        If it can't be read, lacks a column, or a track has no rows, or one that is not finite.
+    """
     table = read_table(path, finite=False)
     if columns is not None:
         missing = sorted(set(columns) - set(table.columns))
         if missing:
-            raise CorpusError(f"{path}: {len(missing)} columns that were trained on are no features of it: {few(missing)}")
+            raise CorpusError(f"{table.path}: {len(missing)} columns that were trained on are no features of it: {few(missing)}")
         table = table.only(np.isin(np.array(table.columns), np.array(columns)))
     matched = match_tracks(table, [row.id for row in rows])
     for several in matched:
@@ -117,5 +128,8 @@ def _without_telling(table: Table, tracks: Sequence[Mapping[str, Any]], rows: Se
     labels = [str(track["label"]) for track, several in zip(tracks, rows, strict=True) for _ in several]
     told = columns_that_tell(table.X[flat], labels, [table.ids[row] for row in flat])
     names = [name for name, tells in zip(table.columns, told, strict=True) if tells]
-    note = f"{table.path.name}: {len(names)} columns give the class of the development tracks away and are no features: {few(names)}"
+    note = (
+        f"{table.path.name}: {len(names)} columns give the class of the development tracks away and are no features: {few(names)} "
+        f"({HOW_THEY_TELL})"
+    )
     return replace(without_columns(table, told), notes=(*table.notes, note)) if names else table

@@ -1,4 +1,9 @@
-"""Which columns of a table are features: numbers that don't give the class away. NumPy; pandas only where it is handed in."""
+"""Which columns of a table are features: numbers that don't give the class away. NumPy; pandas only where it is handed in.
+
+A column gives the class away where its values tell it by themselves, for every track: codes, numbers of tracks or albums in the order
+of the classes, and whatever else thresholds part without one mistake (`columns_that_tell`). Of two classes a single good feature can
+do that too, so there fractions stay, unless their values are few; so they do where tracks are few.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOSTLY = 0.9  # of a column's cells: if so many are numbers, the others are mistakes
-_FEW = 4  # tracks for each value of a column, at least, that is said to have few values
+_FEW, _FEW_WHOLE = 4, 2  # tracks for each value of a column, at least, that is said to have few values; the second of whole numbers
+_ENOUGH = 3  # tracks for each class, at least, where an order or whole numbers may tell it
+HOW_THEY_TELL = "each of their values, or of the ranges that their values fall into, has one class"
 
 
 def numbers_of(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> tuple[list[str], np.ndarray, list[str]]:
@@ -90,9 +97,11 @@ def columns_that_tell(values: np.ndarray, labels: Sequence[str], tracks: Sequenc
     Returns
     -------
     np.ndarray of bool [shape=(d,)]
-        True for a column whose every value belongs to one class while it has few values (a coded class); whose values are the same
-        within each class (one of one-hot columns, a coded group of classes); or that numbers the tracks class by class. Never where
-        there are fewer than two tracks a class: such a table shows nothing.
+        True for a column whose values are the same within each class (one of one-hot columns, a coded group of classes); whose every
+        value belongs to one class while it has few values (a coded class; an album, where they are whole numbers); or whose values in
+        their order change class as seldom as they can: of three classes and more any such column, of two those of whole numbers that
+        count the tracks. A track's rows count once. Never where there are fewer than two tracks a class: such a table shows nothing;
+        from three on whole numbers and orders count.
     """
     classes, label = np.unique(np.asarray(labels, str), return_inverse=True)
     n_tracks = len(set(tracks))
@@ -110,6 +119,11 @@ def _tells(values: np.ndarray, label: np.ndarray, n_classes: int, n_tracks: int)
         return True
     if pairs != len(distinct):
         return False
+    if len(distinct) * _FEW <= n_tracks:
+        return True
+    if n_tracks < _ENOUGH * n_classes:
+        return False
+    whole = bool((distinct == np.round(distinct)).all())
     runs = 1 + np.count_nonzero(np.diff(label[first]))
-    counts = len(distinct) >= n_tracks >= 3 * n_classes and bool((distinct == np.round(distinct)).all()) and runs == n_classes
-    return counts or len(distinct) * _FEW <= n_tracks
+    ordered = runs == n_classes and (n_classes > 2 or (whole and len(distinct) >= n_tracks))
+    return ordered or (whole and len(distinct) * _FEW_WHOLE <= n_tracks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 ID_COLUMNS = ("track", "filename", "track_id", "id")  # the first that is there
 LABEL_COLUMNS = ("label", "genre", "class", "track.genre_top")
 SEGMENT_COLUMN = "segment"
+_DIGITS = 6  # of FMA's ids
 _GTZAN = re.compile(r"([a-z]+)\.?(\d{5})(?:\.(\d+))?")  # class, number, and in the table of 3-second rows the segment
 
 
@@ -42,8 +44,14 @@ def find_id_column(path: Path, frame: pd.DataFrame, by_name: Mapping[str, str]) 
 
 
 def texts_of(column: pd.Series) -> list[str]:
-    """A column as texts, empty where it has nothing."""
-    return [value.strip() if isinstance(value, str) else "" if value is None or value != value else str(value) for value in column.tolist()]
+    """A column as texts, empty where it has nothing: `composed`, and without NUL, which parts track and segment in an item's name."""
+    texts = ["" if value is None or value != value else str(value) for value in column.tolist()]
+    return [composed(text.replace("\0", "")).strip() for text in texts]
+
+
+def composed(text: str) -> str:
+    """A text in Unicode's NFC: macOS names files with letters and accents apart, most tables have them in one."""
+    return unicodedata.normalize("NFC", text)
 
 
 def identify_rows(
@@ -63,8 +71,8 @@ def identify_rows(
     Returns
     -------
     tuple of str, tuple of int or None
-        Ids are ``CLASS/STEM`` (``STEM`` without a class), or six digits where a track's name is a number of up to six, as FMA's are.
-        GTZAN's ``blues.00000.3.wav`` is segment 3 of ``blues/blues.00000``.
+        Ids are ``CLASS/STEM`` (``STEM`` without a class), or six digits where a track's name is six, as FMA's are, or fewer and the
+        row has no class. GTZAN's ``blues.00000.3.wav`` is segment 3 of ``blues/blues.00000``.
 
     Raises
     ------
@@ -80,8 +88,8 @@ def identify_rows(
         segment = None
         if (match := _GTZAN.fullmatch(stem)) and label in ("", match[1]):
             named, segment = f"{match[1]}/{match[1]}.{match[2]}", match[3] and int(match[3])
-        elif stem.isdecimal() and len(stem) <= 6 and "/" not in named:
-            named = stem.zfill(6)
+        elif stem.isdecimal() and (len(stem) == _DIGITS or (len(stem) < _DIGITS and not label)) and "/" not in named:
+            named = stem.zfill(_DIGITS)
         elif label:
             named = f"{label}/{stem}"
         ids.append(named)
@@ -93,14 +101,17 @@ def identify_rows(
         where = [row + 1 for row, key in enumerate(zip(ids, segments, strict=True)) if key == twice]
         said = twice[0] if twice[1] is None else f"{twice[0]}, segment {twice[1]}"
         raise CorpusError(
-            f"{path}: rows {few([str(row) for row in where])} are of one track, {said}; keep one of them, or number them in a column "
-            "named segment"
+            f"{path}: rows {few([str(row) for row in where])} are of one track, {said}; keep one of them, number them in a column "
+            "named segment, or name the tracks CLASS/STEM if they are several"
         )
     return tuple(ids), tuple(segments)
 
 
 def _segment(path: Path, row: int, text: str) -> int:
     try:
-        return int(float(text))
-    except (ValueError, OverflowError) as error:
-        raise CorpusError(f"{path}: column segment, row {row + 1}: found {text[:40]!r} where a whole number must stand") from error
+        whole = float(text).is_integer()
+    except ValueError:
+        whole = False
+    if not whole:
+        raise CorpusError(f"{path}: column segment, row {row + 1}: found {text[:40]!r} where a whole number must stand")
+    return int(float(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,9 @@ import numpy as np
 from genre_models.corpus.tracks import few
 from genre_models.durable import sha256_file
 from genre_models.errors import CorpusError
-from genre_models.features.table_columns import columns_that_tell, numbers_of
+from genre_models.features.table_columns import HOW_THEY_TELL, columns_that_tell, numbers_of
 from genre_models.features.table_file import read_frame
-from genre_models.features.table_ids import ID_COLUMNS, LABEL_COLUMNS, SEGMENT_COLUMN, find_id_column, identify_rows, texts_of
+from genre_models.features.table_ids import ID_COLUMNS, LABEL_COLUMNS, SEGMENT_COLUMN, composed, find_id_column, identify_rows, texts_of
 
 _NEVER = (*ID_COLUMNS, *LABEL_COLUMNS, SEGMENT_COLUMN, "file", "path", "index", "")  # nor what pandas calls columns without a name
 
@@ -131,6 +131,7 @@ def read_table(path: str | Path, *, finite: bool = True) -> Table:
         told = columns_that_tell(table.X[labelled], [table.labels[row] for row in labelled], [table.ids[row] for row in labelled])
         left += [f"{name} (gives the class away)" for name, tells in zip(columns, told, strict=True) if tells]
         table = without_columns(table, told)
+        notes += [f"{path.name}: columns give the class away where {HOW_THEY_TELL}"] if told.any() else []
     if finite:
         table.check_finite(range(len(table.ids)))
     return replace(table, notes=(f"{path.name}: {len(table.columns)} columns are features, not {', '.join(left)}", *notes))
@@ -143,7 +144,8 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
     ----------
     table : Table
     ids : sequence of str
-        Of a corpus; one with a class is also found by its file alone where the table's ids have no class.
+        Of a corpus; one with a class is also found by its file alone where the table's ids have no class, and one without by the file
+        where only one of the table's has that. Numbers are the same with and without leading zeros there.
 
     Raises
     ------
@@ -151,8 +153,11 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
         If a track has no row, or two have the same.
     """
     rows = table.rows_of()
-    found = [id if id in rows else id.rpartition("/")[2] for id in ids]
-    absent = [id for id, name in zip(ids, found, strict=True) if name not in rows]
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for name in rows:
+        by_file[_file(name)].append(name)
+    found = [_find(composed(id), rows, by_file) for id in ids]
+    absent = [id for id, name in zip(ids, found, strict=True) if name is None]
     if absent:
         raise CorpusError(
             f"{table.path}: has no rows of {len(absent)} of {len(ids)} tracks: {few(absent)} (its own are named as {table.ids[0]}); add "
@@ -163,6 +168,20 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
         alike = [id for id, name in zip(ids, found, strict=True) if name == shared]
         raise CorpusError(f"{table.path}: {shared} may be any of {few(alike)}; name the table's tracks CLASS/STEM")
     return [rows[name] for name in found]
+
+
+def _find(id: str, rows: Mapping[str, list[int]], by_file: Mapping[str, Sequence[str]]) -> str | None:
+    for name in (id, id.rpartition("/")[2], _file(id)):
+        if name in rows:
+            return name
+    alone = by_file.get(_file(id), ()) if "/" not in id else ()
+    return alone[0] if len(alone) == 1 else None
+
+
+def _file(id: str) -> str:
+    """The name of a track's file, a number as FMA writes it."""
+    stem = id.rpartition("/")[2]
+    return stem.zfill(6) if stem.isdecimal() else stem
 
 
 def row_content(table: Table, rows: Sequence[int]) -> str:

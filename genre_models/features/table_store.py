@@ -20,14 +20,14 @@ import numpy as np
 from genre_models.durable import fsync_path, fsync_tree
 from genre_models.errors import CacheError, HeldOutError
 
-_VERSION = 1  # raise it when the same table and tracks would give other rows or columns
+_VERSION = 2  # raise it when the same table and tracks would give other rows or columns
 _ROWS, _ITEMS, _FACTS = "rows.npy", "items.json", "facts.json"
 
 
 class TableStore:
     """Rows of the development tracks of one table.
 
-    An item is a row: by its track's id where the track has one, else ``ID#SEGMENT``.
+    An item is a row: by its track's id where the track has one, else the id, NUL, and the segment. No id has a NUL in it.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class TableStore:
         self._row_of: dict[str, int] = {}
         for row, (id, segment) in enumerate(items):
             if id in allowed:
-                item = id if segment is None else f"{id}#{segment}"
+                item = id if segment is None else f"{id}\0{segment}"
                 self._items[id].append(item)
                 self._row_of[item] = row
 
@@ -183,7 +183,7 @@ def _digest(path: Path) -> str:
 
 
 def _check_known(ids: Sequence[str], known: Mapping[str, Any]) -> None:
-    unknown = next((str(id) for id in ids if id not in known), None)
+    unknown = next((str(id).replace("\0", ", segment ") for id in ids if id not in known), None)
     if unknown is not None:
         raise HeldOutError(
             f"the table's row of {unknown} was asked for, but it is not one of the development tracks: held-out tracks are read by the "

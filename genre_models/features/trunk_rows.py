@@ -71,7 +71,10 @@ class CutRows:
         """Those of some contents that a pass must make; with `checked`, rows whose checksum fails too."""
 
         def has(cache: RowCache) -> set[str]:
-            return cache.find_sound(contents) if checked else cache.index().keys() & set(contents)
+            if checked:
+                return cache.find_sound(contents)
+            on_disk = len(cache.open_rows())  # what the index names may have been cut off
+            return {content for content, (row, _) in cache.index().items() if row < on_disk} & set(contents)
 
         wanted = set(contents)
         if self.flat:

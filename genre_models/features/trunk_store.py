@@ -18,6 +18,9 @@ from genre_models.features.trunk_rows import CutRows, pass_name
 from genre_models.trunks.registry import TRUNKS
 
 
+_VERIFIED: dict[Path, frozenset[str]] = {}  # names of rows by folder, whose checksums held in this process
+
+
 class TrunkStore:
     """Outputs at one cut of a trunk.
 
@@ -116,10 +119,13 @@ class TrunkStore:
         return prepare_stores([self], copies, progress, threads, copied_ids)
 
     def complete(self, copies: int = 0, copied_ids: Sequence[str] | None = None) -> None:
-        """Compute in one pass what of `prepare` is not there yet; rows that are there are not read."""
-        for masked, wanted in enumerate(self.wanted(copied_ids, copies)):
-            if wanted and not self.of_copies(bool(masked)).holds(list(wanted)):
-                self.passing([self], bool(masked)).run(wanted)
+        """Compute in one pass what of `prepare` is not there yet; rows that are there are verified once in a process."""
+        for masked, wanted in zip((False, True), self.wanted(copied_ids, copies), strict=True):
+            rows = self.of_copies(masked)
+            names = frozenset(wanted) - _VERIFIED.get(rows.caches()[-1].folder, frozenset())
+            if names or not rows.holds(list(wanted)):
+                self.passing([self], masked).run(wanted, checked=True)
+                _VERIFIED[rows.caches()[-1].folder] = _VERIFIED.get(rows.caches()[-1].folder, frozenset()) | names
 
     def of_copies(self, masked: bool) -> CutRows:
         """The rows on disk: of the tracks, or of their masked copies."""

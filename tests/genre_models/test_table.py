@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from genre_models.errors import CorpusError
 from genre_models.features.handcrafted import feature_names
 from genre_models.features.table import read_table
+from genre_models.features.table_columns import columns_that_tell
 from tests.genre_models.tables import gtzan_rows, write_csv, write_fma, write_gtzan
 
 HEADER = ["filename", "length", "a", "b", "label"]
@@ -83,6 +85,9 @@ def test_spellings_of_ids(tmp_path: Path) -> None:
     assert ids(["track_id", "f"], ["000002", 1], ["17", 2]) == ("000002", "000017")
     assert ids(["track", "f"], ["blues.00001", 1], ["blues.00002.au", 2]) == ("blues/blues.00001", "blues/blues.00002")
     assert ids(["track", "f"], ["one", 1], ["two", 2]) == ("one", "two")
+    assert ids(["track", "f", "label"], [1, 1, "rock"], [1, 2, "jazz"], [2, 3, "jazz"]) == ("jazz/1", "jazz/2", "rock/1")
+    assert ids(["track", "f", "label"], ["000001", 1, "rock"], [2, 2, ""]) == ("000001", "000002")
+    assert ids(["track", "f"], [unicodedata.normalize("NFD", "forró/é"), 1]) == ("forró/é",)
 
 
 def test_a_column_of_segments(tmp_path: Path) -> None:
@@ -106,7 +111,7 @@ def test_columns_that_give_the_class_away_are_no_features(tmp_path: Path) -> Non
         "index": np.arange(30),
     }
     kept = {
-        "f": code + rng.normal(0, 0.1, 30),  # tells them apart well, which is what features are for
+        "f": code + rng.normal(0, 0.6, 30),  # tells them apart well, which is what features are for
         "whole": rng.integers(0, 5, 30),
         "shuffled": rng.permutation(30),
         "same": np.full(30, 7.0),
@@ -117,6 +122,37 @@ def test_columns_that_give_the_class_away_are_no_features(tmp_path: Path) -> Non
     said = "\n".join(table.notes)
     assert all(f"{name} (gives the class away)" in said for name in ("code", "twice", "is_b", "high", "row"))
     assert "text" in said
+
+
+def test_columns_that_thresholds_part_give_the_class_away() -> None:
+    rng, classes = np.random.default_rng(0), np.repeat([2, 0, 1], 20)
+    number, at, shuffled = np.arange(60), np.tile(np.arange(20), 3), np.array([rng.permutation(20) for _ in range(3)]).ravel()
+    told = {
+        "counter": number,
+        "half": number + 0.5,
+        "place": number / 60,
+        "noisy code": classes + 1e-3 * rng.random(60),
+        "seven a class": 100 * classes + at % 7,
+        "albums in order": 1000 * classes + at // 2,
+        "albums mixed": 3 * (shuffled // 2) + classes,
+    }
+    kept = {
+        "one beyond": np.r_[classes[:59] + 0.1 * rng.random(59), 2.05],
+        "whole": np.round(10 * classes + rng.normal(0, 10, 60)),
+        "noise": rng.random(60),
+        "shared album": np.r_[(3 * (shuffled // 2) + classes)[:59], 0],
+    }
+
+    def found(columns: dict[str, np.ndarray], tracks: np.ndarray, rows: int = 1) -> list[str]:
+        values = np.stack(list(columns.values()), axis=1)[tracks].astype(np.float32).repeat(rows, axis=0)
+        labels, ids = (np.repeat([str(one) for one in each[tracks]], rows) for each in (classes, number))
+        return [name for name, tells in zip(columns, columns_that_tell(values, labels, ids), strict=True) if tells]
+
+    every, two = number, np.flatnonzero(classes != 1)
+    assert found(told | kept, every) == list(told)
+    assert found(told | kept, every, rows=3) == list(told)  # rows of a track are no further tracks
+    assert found(told, two) == ["counter", "seven a class", "albums in order", "albums mixed"]  # a good feature parts two classes too
+    assert found(told, every[::10]) == []  # two tracks a class
 
 
 def test_a_number_of_the_track_in_every_segment_gives_it_away(tmp_path: Path) -> None:
@@ -150,13 +186,15 @@ def test_values_that_are_not_finite_are_named(tmp_path: Path, value: str, says: 
         (["track", "f"], [["r/a", 1], ["r/b", 1], ["r/a.wav", 2]], "rows 1, 3 are of one track, r/a; .* column named segment"),
         (["track", "segment", "f"], [["r/a", 1, 1], ["r/a", 1, 1]], "r/a, segment 1"),
         (["track", "segment", "f"], [["r/a", "x", 1]], "column segment, row 1: found 'x'"),
+        (["track", "segment", "f"], [["r/a", "1.0", 1], ["r/a", "1.5", 1]], "column segment, row 2: found '1.5' where a whole number"),
+        (["track", "segment", "f"], [["r/a", "inf", 1]], "column segment, row 1: found 'inf'"),
         (["track", "title"], [["r/a", "x"]], "no column of numbers"),
         (["track", "f"], [["r/a", 1], ["", 1]], "row 2 names no track"),
         (["track", "f"], [], "has no rows"),
         (["track", "f", "f"], [["r/a", 1, 1]], "two columns are named 'f'"),
         (["track", "f"], [["r/a", 1, 5]], "can't be read as a csv table"),
         (["track", "f"], [[f"r/{n}", n] for n in range(20)] + [["r/x", "1,5"]], "column f, row 21: found '1,5' where a number must stand"),
-        (["track", "segment", "f", "genre"], [["7", 0, 1, "a"], ["7", 1, 1, "b"]], "rows of 000007 have two classes, a and b"),
+        (["track", "segment", "f", "genre"], [["000007", 0, 1, "a"], ["000007", 1, 1, "b"]], "rows of 000007 have two classes, a and b"),
         (["track", "f", "label"], [[n, n % 2, n % 2] for n in range(9)], "every column of numbers gives the class away"),
     ],
 )

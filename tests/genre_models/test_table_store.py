@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from genre_models.corpus import open_corpus
 from genre_models.corpus.table_rows import verify_rows
 from genre_models.errors import CacheError, CorpusError, HeldOutError
 from genre_models.features.table import heldout_vectors, prepare_table, read_table
+from genre_models.features.table_read import match_tracks
 from genre_models.features.table_store import TableStore
+from genre_models.final import verify_table
 from genre_models.scan import Scan, scan_corpus
 from genre_models.settings import DataSettings
 from genre_models.split import deal
@@ -50,11 +53,23 @@ def test_items_of_a_track_with_several_rows(tmp_path: Path) -> None:
     facts = prepare_table(tmp_path / "cache", path, DEVELOPMENT)
     store = TableStore(tmp_path / "cache", facts, DEVELOPMENT)
     items, owners = store.items_of(["blues/blues.00001", "rock/rock.00001"])
-    assert items[:2] == ["blues/blues.00001#0", "blues/blues.00001#1"]
-    assert items[10] == "blues/blues.00001#10"
+    assert items[:2] == ["blues/blues.00001\x000", "blues/blues.00001\x001"]
+    assert items[10] == "blues/blues.00001\x0010"
     assert owners.tolist() == [0] * 11 + [1] * 11
     rows = gtzan_rows(segments=11)
     assert np.array_equal(store.features(items[10:11])[0], np.array(rows[21][1:4], np.float32))
+
+
+def test_a_track_that_is_named_as_a_segment_of_another(tmp_path: Path) -> None:
+    import pandas as pd
+
+    names, tracks = ["r/s", "r/s", "r/s#1", "r/s\x002"], _tracks("r/s", "r/s#1", "r/s2")
+    pd.DataFrame({"track": names, "segment": [1, 2, 0, 0], "f": [1, 2, 3, 4]}).to_parquet(tmp_path / "t.parquet")
+    facts = prepare_table(tmp_path / "cache", tmp_path / "t.parquet", tracks)
+    store = TableStore(tmp_path / "cache", facts, tracks)
+    items, owners = store.items_of(["r/s", "r/s#1", "r/s2"])
+    assert store.features(items).ravel().tolist() == [1, 2, 3, 4]
+    assert owners.tolist() == [0, 0, 1, 2]
 
 
 def test_nothing_of_a_held_out_track_is_written_or_read(tmp_path: Path) -> None:
@@ -118,6 +133,24 @@ def test_a_tables_ids_without_a_class_are_the_files_names(tmp_path: Path) -> Non
         prepare_table(tmp_path / "cache", path, _tracks("rock/one", "pop/one"))
 
 
+def test_names_that_are_numbers_and_names_with_accents(tmp_path: Path) -> None:
+    def found(rows: list[list], ids: list[str], *header: str) -> list[float]:
+        table = read_table(write_csv(tmp_path / "t.csv", ["track", "f", *header], rows))
+        return table.X[[row for rows in match_tracks(table, ids) for row in rows], 0].tolist()
+
+    labelled = [["1", 1, "rock"], ["1", 2, "jazz"], ["2", 3, "jazz"]]
+    assert found(labelled, ["rock/1", "jazz/1", "jazz/2"], "label") == [1, 2, 3]
+    assert found(labelled, ["000002"], "label") == [3]  # as FMA names it, and one row has the number
+    assert found([["1", 1], ["2", 2]], ["rock/1", "jazz/02"]) == [1, 2]  # a table without classes
+    with pytest.raises(CorpusError, match="has no rows of 1 of 1 tracks: 000001"):
+        found(labelled, ["000001"], "label")
+    with pytest.raises(CorpusError, match="000001 may be any of jazz/1, rock/1"):
+        found([["1", 1]], ["jazz/1", "rock/1"])
+    for table, folder in (("NFC", "NFD"), ("NFD", "NFC")):
+        row = [unicodedata.normalize(table, "forró/é"), 1]
+        assert found([row], [unicodedata.normalize(folder, "forró/é")]) == [1]
+
+
 def test_only_the_development_tracks_rows_must_be_finite(tmp_path: Path) -> None:
     rows = gtzan_rows()
     rows[2][2] = ""
@@ -128,6 +161,9 @@ def test_only_the_development_tracks_rows_must_be_finite(tmp_path: Path) -> None
     held_out = [_row("blues/blues.00002", path)]
     with pytest.raises(CorpusError, match="column a .* row of blues/blues.00002"):
         list(heldout_vectors(path, facts["sha256"], held_out))
+    with pytest.raises(CorpusError, match="column a .* row of blues/blues.00002"):
+        verify_table(str(path), held_out)
+    verify_table(str(path), held_out, ["length", "b"])  # nothing is trained on the other
 
 
 def test_columns_that_give_the_corpus_classes_away_are_left_out_everywhere(tmp_path: Path) -> None:
