@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genre_models.errors import SettingsError
 from genre_models.families import FAMILIES
 from genre_models.settings import FeatureSettings
 from genre_models.sources import Input
@@ -41,6 +42,10 @@ def settings_of_family(family: str, settings: dict[str, Any], corpus: Corpus) ->
     }
 
 
+def _is_there(weights: str) -> bool:
+    return weights in ("imagenet", "random") or Path(weights).is_file()
+
+
 def _full_path(weights: str) -> str:
     return weights if weights in ("imagenet", "random") else str(Path(weights).expanduser().resolve())
 
@@ -51,6 +56,8 @@ def require_inputs(family: str, wanted: list[tuple[Input, int]], corpus: Corpus)
     Raises
     ------
     Unavailable
+    SettingsError
+        The file asks for what this family never does.
     """
     where = f"families.{family}"
     for found, _ in wanted:
@@ -61,11 +68,15 @@ def require_inputs(family: str, wanted: list[tuple[Input, int]], corpus: Corpus)
                 f"{where}.input: handcrafted features are made from sound, but this corpus is of kind {corpus.kind}: take another input, or give a "
                 "table of such features (input: table and features.table: FILE)"
             )
+        if found.trunk is not None and not _is_there(found.trunk["weights"]):
+            raise Unavailable(
+                f"{where}: features.weights: {found.trunk['weights']}: no such file of weights: correct the path, or take imagenet, which Keras downloads"
+            )
         if corpus.kind == "table" and found.kind == "table" and found.trunk is None:
             continue
         if corpus.kind == "table":
             raise Unavailable(f"{where}: needs sound or images, but this corpus is a table: take classical or feedforward with input: table")
         if found.features["segments"] > 1 and (found.trunk is not None or found.as_vector):
-            raise Unavailable(
+            raise SettingsError(
                 f"{where}.features.segments: found {found.features['segments']}, but this family takes whole tracks: give it features: {{segments: 1}}"
             )

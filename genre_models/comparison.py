@@ -84,8 +84,8 @@ def compare(winner: Evaluation, other: Compared) -> dict:
     -------
     dict
         JSON-able: family, trial, validation_accuracy, validated_by, epochs, the scores, and ``compared``: how many tracks only this model had
-        right (``wins``) and only the winner (``losses``), the difference of the accuracies with its paired 95 % interval, and whether that
-        interval includes 0 (``tie``).
+        right (``wins``) and only the winner (``losses``), the difference of the accuracies with its paired 95 % interval, and whether the two
+        can't be told apart (``tie``): the interval includes 0, or McNemar's exact test gives more than 0.05.
     """
     found, pipeline = other.evaluation, other.pipeline
     scores = final_metrics(found.labels, found.y_true, found.p)
@@ -114,7 +114,7 @@ def families_table(metrics: dict) -> list[str]:
         low, high = entry["accuracy_ci95"]
         validated, against = _validated(entry), _against(entry)
         lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {against}".rstrip())
-    return [*lines, "a tie: the paired 95 % interval of the difference includes 0", CAUTION]
+    return [*lines, "a tie: the paired 95 % interval of the difference includes 0, or McNemar's exact test can't tell them apart", CAUTION]
 
 
 def families_card(metrics: dict) -> str:
@@ -135,7 +135,7 @@ The best of each family, each trained again on the same development tracks and s
 |---|---|---|---|---|---|
 {body}
 
-A tie: the interval of the difference includes 0. {CAUTION}
+A tie: the interval of the difference includes 0, or McNemar's exact test can't tell them apart. {CAUTION}
 """
 
 
@@ -163,5 +163,8 @@ def _right(evaluation: Evaluation) -> np.ndarray:
 def _paired(ours: np.ndarray, winners: np.ndarray) -> dict:
     both, wins, losses = (int(count.sum()) for count in (ours & winners, ours & ~winners, ~ours & winners))
     low, high = paired_interval(both, wins, losses, len(ours) - both - wins - losses)
+    from scipy.stats import binomtest
+
     difference = (wins - losses) / len(ours)
-    return {"wins": wins, "losses": losses, "difference": difference, "difference_ci95": [low, high], "tie": low <= 0.0 <= high}
+    tie = low <= 0.0 <= high or (wins + losses > 0 and binomtest(wins, wins + losses).pvalue > 0.05)  # few tracks: the exact test decides
+    return {"wins": wins, "losses": losses, "difference": difference, "difference_ci95": [low, high], "tie": tie}

@@ -34,6 +34,9 @@ def in_float32(model: keras.Model) -> keras.Model:
         return model
     plain = keras.models.clone_model(model, clone_function=rebuilt, recursive=True)
     plain.set_weights(model.get_weights())
+    for layer in _leaves(plain):
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # a normalisation computes with a copy of its weights, made when it was built
     return plain
 
 

@@ -162,7 +162,7 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
 
 def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
     for table in sorted({retrain.table_of(one, task) for one in (request.winner, *request.also)} - {None}):
-        final.verify_table(table, rows)
+        final.verify_table(table, rows, task["tables"][table]["columns"])
     number = request.next_number()
     folder = request.folder(number)
     folder.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,8 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
     Returns
     -------
     dict
-        ``parameters``, ``gflops`` (of one item: a window, where tracks are cut into segments), ``memory_mib``; where the task has tracks also
-        ``epoch_gflops``, of an epoch's training (a backward pass costs about two forward ones) and validation.
+        ``parameters``, ``gflops`` (of one item: a window, where tracks are cut into segments), ``memory_mib``; where the task has tracks, and
+        the family epochs, also ``epoch_gflops``, of an epoch's training (a backward pass costs about two forward ones) and validation.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
             unit, remedy = _LIMITS[name]
             raise ConfigurationRefused(f"{spec['family']}: needs {value:.4g} {unit}, the limit is {limit:.4g}: {remedy}")
     told = asdict(cost)
-    if "tracks" in task:
+    if "tracks" in task and FAMILIES[spec["family"]].has_epochs:
         trained = sum(track["part"] == "train" for track in task["tracks"])
         passes = 3 * trained * (1 + spec["params"].get("copies", 0)) + len(task["tracks"]) - trained
         told["epoch_gflops"] = cost.gflops * windows * passes
@@ -147,7 +147,7 @@ class Objective:
         dict
             The outcome of docs/design.md, section 4, and ``seconds`` (since the start or the resume) and ``phases`` (of it, in seconds:
             build, train, validate, report). `interval` is the 95 % Wilson interval of the validation accuracy at the best epochs, over the
-            tracks validated in the first repeat, whatever the metric.
+            tracks validated in the first repeat; None where the objective is another metric.
 
         Raises
         ------

@@ -214,7 +214,7 @@ class Parts:
             "best_epoch": math.floor(sum(part.best_epoch for part in self.done) / len(self.done) + 0.5),
             "epochs": first.epochs,
             "stopped_early": first.stopped_early,
-            "interval": list(wilson_interval(sum(part.hits for part in pooled), n)),
+            "interval": list(wilson_interval(sum(part.hits for part in pooled), n)) if self._metric == "val_accuracy" else None,
             "parameters": self._parameters,
             "fit_seconds": self.phases["train"] + self.phases["validate"],
             "n_validation": n,

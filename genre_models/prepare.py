@@ -14,7 +14,7 @@ from typing import Any
 
 from genre_models.availability import Unavailable, require_inputs, settings_of_family, single_values
 from genre_models.corpus import Corpus, Progress, open_corpus
-from genre_models.errors import ConfigurationRefused, SettingsError, TrunkUnavailable
+from genre_models.errors import ConfigurationRefused, CorpusError, SettingsError, TrunkUnavailable
 from genre_models.features import feature_key, resolve_features
 from genre_models.features.store import FeatureStore
 from genre_models.folds import deal_folds
@@ -123,7 +123,8 @@ class TaskData:
         return found
 
     def fingerprint_features(self, family: str) -> dict[str, Any]:
-        """Feature settings of a family as a resumed study must match them: files by their content, wherever they lie."""
+        """Feature settings of a family as a resumed study must match them: files by their content, wherever they lie; ``"?"`` of one that is
+        not there."""
         settings = self.features[family]
         weights = settings["weights"]
         hashed = {name: _sha256(file) for name, file in weights.items()} if isinstance(weights, dict) else _sha256(weights)
@@ -148,15 +149,26 @@ class TaskData:
         return decoded, cached, failed
 
     def prepare_tables(self) -> None:
-        """Read the tables of features that families may ask for, and keep the development tracks' rows."""
-        from genre_models.features.table import prepare_table
+        """Read the tables of features that families may ask for, and keep the development tracks' rows.
 
-        for path in {found.features["table"] for found in self._distinct_bases() if found.kind == "table"}:
-            self.tables[path] = prepare_table(self.cache_dir, path, self.development)
+        Families whose table can't be had, or lacks tracks of the corpus, are added to `unavailable`.
+        """
+        from genre_models.features.table import prepare_table
+        from genre_models.features.table_read import match_tracks, read_table
+
+        for path in sorted({found.features["table"] for found in self._distinct_bases() if found.kind == "table"}):
+            try:
+                # Held-out tracks are known by their names alone: a table without them would be no use in the final evaluation.
+                match_tracks(read_table(path, finite=False), [track["id"] for track in self.development] + [track.id for track in self.split.test])
+                self.tables[path] = prepare_table(self.cache_dir, path, self.development)
+            except CorpusError as error:
+                for family, wanted in self.inputs.items():
+                    if any(found.kind == "table" and found.features["table"] == path for found, _ in wanted):
+                        self.unavailable[family] = f"families.{family}: features.table: {error}"
 
     def notes(self) -> list[str]:
         """What users should know of the tables that were read: columns that are left out, and why."""
-        return [f"{Path(path).name}: {note}" for path, known in self.tables.items() for note in known.get("notes", ())]
+        return [note for known in self.tables.values() for note in known.get("notes", ())]
 
     def describe_items(self, family: str, task: Mapping[str, Any]) -> str:
         """What a family trains on, in words."""
@@ -280,12 +292,14 @@ def _row(track: ScanRow, part: str) -> dict[str, str]:
 
 
 def _sha256(file: str) -> str:
-    """Hash of a file; its name where it is none, such as ``imagenet``, or is not there."""
+    """Hash of a file; ``"?"`` where it is not there, and the words that are no files as they are."""
+    if file in ("imagenet", "random"):
+        return file
     try:
         with open(file, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
-        return file
+        return "?"
 
 
 def _digest(lines: list[str]) -> str:

@@ -213,10 +213,12 @@ def _node_tables(classifier: Any) -> list[tuple[np.ndarray, int]]:
 
 
 def _is_sound(nodes: np.ndarray, width: int) -> bool:
-    """Whether children come after their parents and within the table, and features exist."""
+    """Whether children come after their parents and within the table, features exist, and no node points anywhere else."""
     is_forest = "left_child" in nodes.dtype.names
     children, feature = (("left_child", "right_child"), "feature") if is_forest else (("left", "right"), "feature_idx")
     is_split = nodes["left_child"] != -1 if is_forest else nodes["is_leaf"] == 0
     split, numbers = nodes[is_split], np.flatnonzero(is_split)
+    if not is_forest and nodes["is_categorical"].any():
+        return False  # such a node points into another table; no model of this project has one
     in_table = all(np.all((split[child] > numbers) & (split[child] < len(nodes))) for child in children)
     return len(nodes) > 0 and in_table and bool(np.all((split[feature] >= 0) & (split[feature] < width)))

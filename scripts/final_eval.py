@@ -200,7 +200,31 @@ def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | No
     data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
         raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on. {_difference(request, view, data)}")
+    require_same_files(view, data, [one.family for one in models])
     return data
+
+
+def require_same_files(view: StudyView, data: TaskData, families: Sequence[str]) -> None:
+    """Check that the files that features are made with are those that the trials had; before anything is trained.
+
+    Raises
+    ------
+    CorpusError
+        Another table or other weights lie there now: scores in validation would say nothing about what is looked at.
+    """
+    known = view.fingerprint.get("families", {})
+    for family in families:
+        before, now = known.get(family, {}).get("features", {}), data.fingerprint_features(family)
+        for name in ("weights", "table"):
+            if name in before and "?" not in (before[name], now[name]) and before[name] != now[name]:
+                raise CorpusError(
+                    f"features.{name} of {family}: {data.features[family][name]} is not the file that study '{view.name}' was made with (SHA-256 "
+                    f"{_short(before[name])}, now {_short(now[name])}): put that file back, then run the same command again"
+                )
+
+
+def _short(found: object) -> str:
+    return f"{found[:12]}…" if isinstance(found, str) and len(found) == 64 else str(found)
 
 
 def files_of(run: dict, family: str) -> dict:

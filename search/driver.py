@@ -122,7 +122,7 @@ def drive(
         with watching(owner) as monitor:
             proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked)
             limits = Limits(trials=budget.trials, minutes=budget.minutes)
-            rules = make_rules(config, maximize, folds)
+            rules = make_rules(config, maximize, folds, tuple(blocked))
             for family in blocked:
                 rules.scheduler.exhausted(family)
             loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, monitor, checkpoints)
@@ -156,14 +156,14 @@ def _run(loop: Loop, engine: Engine, place: Workplace, monitor: Monitor) -> bool
     return bool(stops)
 
 
-def make_rules(config: SearchConfig, maximize: bool, folds: int) -> Rules:
+def make_rules(config: SearchConfig, maximize: bool, folds: int, blocked: tuple[str, ...] = ()) -> Rules:
     """Who goes on, as the space file says."""
     budget, between = config.budget, None
     steps = folds * config.repeats - 1
     if steps and config.scheduler != "none":
         between = Asha(tuple(range(budget.max_epochs, budget.max_epochs + steps)), budget.reduction_factor, maximize)
     confirm = config.confirm
-    confirmation = None if confirm is None else Confirmation(confirm.top, confirm.folds)
+    confirmation = None if confirm is None else Confirmation(confirm.top, confirm.folds, blocked)
     return Rules(make_scheduler(config, maximize), between, confirmation)
 
 

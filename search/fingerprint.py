@@ -9,6 +9,9 @@ from typing import Any
 from search.domains import plain
 from search.space import FamilySpace
 
+#: Stands for what a run can't know, such as the content of a file that is not there; matches anything.
+UNKNOWN = "?"
+
 
 def family_part(space: FamilySpace) -> dict[str, str]:
     """Each declared parameter in one line: its domain or value, its condition, and the default where the condition can fail."""
@@ -43,6 +46,13 @@ def grown(study: Mapping[str, Any], file: Mapping[str, Any], defaults: Mapping[s
     return whole
 
 
+def completed(study: Any, file: Any) -> Any:
+    """A study's fingerprint with what the run that made it could not know (`UNKNOWN`), where this one does."""
+    if isinstance(study, Mapping) and isinstance(file, Mapping):
+        return {key: completed(value, file[key]) if key in file else value for key, value in study.items()}
+    return file if study == UNKNOWN else study
+
+
 def diff_fingerprints(study: Mapping[str, Any], file: Mapping[str, Any]) -> list[str]:
     """What differs between a study's fingerprint and a file's.
 
@@ -55,6 +65,8 @@ def diff_fingerprints(study: Mapping[str, Any], file: Mapping[str, Any]) -> list
 
 
 def _differences(where: str, study: Any, file: Any) -> list[str]:
+    if UNKNOWN in (study, file):
+        return []
     if not isinstance(study, dict) or not isinstance(file, dict):
         return [] if study == file else [f"{where}: study has {_shown(study)}, file has {_shown(file)}"]
     lines = []

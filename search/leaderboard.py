@@ -103,7 +103,7 @@ def _cells(rank: int, trial: Trial, confirmed: Mapping[int, Trial]) -> list[str]
         *([again] if confirmed else []),
         f"{trial.value:.3f}",
         _interval(outcome),
-        str(outcome.get("epochs", "")),
+        "" if trial.is_at_once else str(outcome.get("epochs", "")),
         f"{outcome['seconds']:.0f}" if "seconds" in outcome else "",
         f"{outcome['parameters']:,}" if "parameters" in outcome else "",
     ]
@@ -129,8 +129,8 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
             best = trial.value if trial.is_full else trial.best(maximize)
             writer.writerow(
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
-                + ["" if best is None else best, low, high, outcome.get("best_epoch", "")]
-                + [outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
+                + ["" if best is None else best, low, high, "" if trial.is_at_once else outcome.get("best_epoch", "")]
+                + ["" if trial.is_at_once else outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
                 + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.reason or ""]
                 + [trial.params.get(name, "") for name in searched]
             )

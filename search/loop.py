@@ -56,6 +56,7 @@ class Loop:
         self._finish_first: int | None = None  # root
         self._proposals_end = False
         self.stop_reason: str | None = None
+        self._told_blocked = False
         self._is_called_off = False  # by the user, or because trials keep failing: not even a confirmation begins
         searched = [t for t in owner.trials.values() if t.confirms is None]
         proposer.rebuild(searched)
@@ -149,7 +150,14 @@ class Loop:
         if confirmation is None:
             return None
         trial = next_to_confirm(self.owner.trials.values(), confirmation.top, confirmation.folds, self.owner.maximize)
-        return None if trial is None else lambda: self._confirm(trial, confirmation.folds)
+        if trial is None:
+            return None
+        if trial.family in confirmation.blocked:
+            if not self._told_blocked:
+                self._told_blocked = True
+                self._monitor.note(f"trial {trial.number} is still to be confirmed, but family {trial.family} can't be had here: no winner yet")
+            return None
+        return lambda: self._confirm(trial, confirmation.folds)
 
     @property
     def _may_start_new(self) -> bool:

@@ -150,13 +150,13 @@ def ending_text(trial: Trial, leads: bool) -> str:
     seconds = trial.outcome.get("seconds")
     spent = f", {duration(seconds)}" if seconds is not None else ""
     if trial.confirms is not None and trial.state == "COMPLETE":
-        low, high = trial.outcome.get("interval") or (float("nan"),) * 2
-        return f"trial {trial.confirms} confirmed on {trial.spec['folds']} folds: {trial.value:.3f} ({low:.3f}–{high:.3f}){spent}"
+        interval = trial.outcome.get("interval")
+        told = f" ({interval[0]:.3f}–{interval[1]:.3f})" if interval else ""
+        return f"trial {trial.confirms} confirmed on {trial.spec['folds']} folds: {trial.value:.3f}{told}{spent}"
     epochs = min(max(trial.reports, default=0), trial.spec.get("epochs", sys.maxsize))
     if trial.is_full:
         how = "complete" if trial.end == "full" else "complete (stopped early by itself)"
-        at_once = trial.parts == 1 and len(trial.reports) == 1 and epochs > 1  # a family without epochs
-        after = "" if at_once else f" after {epochs} epochs"
+        after = "" if trial.is_at_once else f" after {epochs} epochs"
         return f"trial {trial.number} {trial.family}: {how}, {trial.value:.3f}{after}{spent}{'  ← best so far' if leads else ''}"
     value = f", {trial.value:.3f}" if trial.value is not None else ""
     reason = f": {trial.reason}" if trial.reason and trial.end != "pruned" else ""

@@ -60,10 +60,11 @@ class SpecParts:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """How many of the best trials are scored again, and on how many folds."""
+    """How many of the best trials are scored again, and on how many folds; those of blocked families wait for another run."""
 
     top: int
     folds: int
+    blocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,7 @@ def unavailable_families(config: SearchConfig, data: TaskData, console: Console 
     if len(data.unavailable) == len(config.families):
         raise SearchError(f"{config.path}: none of its families can be had here:\n{reasons}")
     for family, reason in data.unavailable.items() if console is not None else ():
-        told = reason if reason.startswith(family) else f"{family}: {reason}"
+        told = reason if family in reason.partition(":")[0] else f"{family}: {reason}"
         console.print(f"left out: {told}", markup=False, highlight=False)
     return tuple(data.unavailable)
 

@@ -16,6 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
+from search.fingerprint import completed
 from search.storage import StudyStorage
 from search.study_view import database, refuse_mismatch, trial_of
 from search.trial import MAX_RETRIES, End, Trial
@@ -58,6 +59,9 @@ class StudyOwner:
         self._study_id = study._study_id
         attrs = self.storage.get_study_user_attrs(self._study_id)
         refuse_mismatch(name, attrs.get("fingerprint"), fingerprint, defaults or {})
+        stored = attrs.get("fingerprint")
+        if stored is not None and (whole := completed(stored, fingerprint)) != stored:
+            self._set("fingerprint", whole)
         if "fingerprint" not in attrs:
             self._set("fingerprint", dict(fingerprint))
             metric = fingerprint.get("objective", {}).get("metric")

@@ -60,6 +60,8 @@ class StudyView:
         Searched so far, over all runs.
     confirm : dict or None
         ``{"top", "folds"}`` where the best are to be confirmed before there is a winner.
+    fingerprint : dict
+        What its trials have in common (`search.fingerprint`).
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class StudyView:
         trials: list[Trial],
         elapsed_seconds: float = 0.0,
         confirm: dict[str, int] | None = None,
+        fingerprint: Mapping[str, Any] | None = None,
     ) -> None:
+        self.fingerprint = dict(fingerprint or {})
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
         self.elapsed_seconds, self.confirm = elapsed_seconds, confirm
 
@@ -157,7 +161,7 @@ def read_study(studies_dir: Path, name: str) -> StudyView:
         storage.engine.dispose()
     run_file = path.parent / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"))
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("fingerprint"))
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:
@@ -191,7 +195,7 @@ def refuse_mismatch(name: str, stored: Mapping[str, Any] | None, fingerprint: Ma
         return
     fingerprint = json.loads(json.dumps(fingerprint))
     stored = grown(stored, fingerprint, defaults)
-    if stored == fingerprint:
+    if not diff_fingerprints(stored, fingerprint):
         return
     lines = "\n".join(f"  {line}" for line in diff_fingerprints(stored, fingerprint))
     raise StudyError(

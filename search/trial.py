@@ -96,6 +96,11 @@ class Trial:
         return self.spec.get("folds", 1) * self.spec.get("repeats", 1)
 
     @property
+    def is_at_once(self) -> bool:
+        """True if it reported only at the full budget: its family does not train in epochs."""
+        return bool(self.reports) and min(self.reports) >= self.spec.get("epochs", 0) > 1
+
+    @property
     def counts(self) -> bool:
         """True if the trial is one of the budget's ``trials``."""
         return self.end is not None and not End(self.end).is_requeued and self.confirms is None

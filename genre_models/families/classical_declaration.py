@@ -38,7 +38,7 @@ CLASSICAL = Family(
         Declared("mlp_units", "widths", "256", 'Units of each hidden layer, such as "512-32"', 1, 2048, when=_MLP),
         Declared("mlp_alpha", "float", 1e-2, "L2 penalty", 1e-6, 10.0, log=True, when=_MLP),
         Declared("mlp_learning_rate", "float", 1e-3, "Learning rate of Adam, in batches of 32", 1e-5, 1e-1, log=True, when=_MLP),
-        Declared("mlp_early_stopping", "bool", False, "Whether a tenth of the training items is kept back to tell when to stop; else "
+        Declared("mlp_early_stopping", "bool", False, "Whether a tenth of the training tracks is kept back to tell when to stop; else "
                  "training ends when its own loss no longer falls, and in any case after 200 passes", when=_MLP),
         Declared("forest_trees", "int", 300, "Trees", 10, 2000, log=True, when=_FOREST),
         Declared("forest_depth", "int", 0, "Largest depth of a tree; 0 for no limit", 0, 64, when=_FOREST),

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 
+from genre_models.families.classical_memory import KERNEL_CACHE_MIB
 from genre_models.families.declaration import parse_widths
 
 MLP_BATCH, MLP_PASSES = 32, 200
-_KEPT_BACK = 0.1  # of the items, for the early stopping of an MLP
-_KERNEL_CACHE_MIB = 300
+_KEPT_BACK = 0.1  # of the tracks, for the early stopping of an MLP
 
 
-def classifier(params: Mapping[str, Any], seed: int, n: int, y: np.ndarray) -> Any:
+def classifier(params: Mapping[str, Any], seed: int, n: int) -> Any:
     """The classifier as configured, not fitted.
 
     Parameters
@@ -27,14 +28,14 @@ def classifier(params: Mapping[str, Any], seed: int, n: int, y: np.ndarray) -> A
     seed : int
     n : int
         Training items.
-    y : np.ndarray of int [shape=(n,)]
-        Their classes.
     """
     weight = None if params["class_weight"] == "none" else params["class_weight"]
     weighted = {"class_weight": weight, "random_state": seed}
     made = {
         "linear_svm": lambda: LinearSVC(C=params["linear_C"], max_iter=300, **weighted),
-        "rbf_svm": lambda: SVC(C=params["rbf_C"], gamma=params["gamma"] or "scale", cache_size=_KERNEL_CACHE_MIB, **weighted),
+        "rbf_svm": lambda: SVC(  # ties broken: its own answer is then the class with the largest decision value, which is ours
+            C=params["rbf_C"], gamma=params["gamma"] or "scale", cache_size=KERNEL_CACHE_MIB, break_ties=True, **weighted
+        ),
         "logistic": lambda: LogisticRegression(C=params["linear_C"], max_iter=500, **weighted),
         "mlp": lambda: MLPClassifier(
             hidden_layer_sizes=parse_widths(params["mlp_units"]),
@@ -42,7 +43,6 @@ def classifier(params: Mapping[str, Any], seed: int, n: int, y: np.ndarray) -> A
             learning_rate_init=params["mlp_learning_rate"],
             batch_size=min(MLP_BATCH, n),
             max_iter=MLP_PASSES,
-            early_stopping=params["mlp_early_stopping"] and _can_keep_back(n, y),
             random_state=seed,
         ),
         "forest": lambda: RandomForestClassifier(
@@ -66,10 +66,40 @@ def classifier(params: Mapping[str, Any], seed: int, n: int, y: np.ndarray) -> A
     return made[params["model"]]()
 
 
-def _can_keep_back(n: int, y: np.ndarray) -> bool:
-    """Whether scikit-learn can set a tenth of the items aside with every class on both sides, which it insists on."""
-    counts = np.unique(y, return_counts=True)[1]
-    return min(counts) > 1 and n * _KEPT_BACK >= len(counts)
+def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, owners: np.ndarray, seed: int) -> None:
+    """Fit an MLP until its accuracy on a tenth of the tracks no longer rises, and leave it with its best weights.
+
+    As scikit-learn's own early stopping, which keeps back items: of a track with several it would train on some and score others.
+
+    Parameters
+    ----------
+    mlp : MLPClassifier
+    x : np.ndarray [shape=(n, d)]
+    y : np.ndarray of int [shape=(n,)]
+    owners : np.ndarray of int [shape=(n,)]
+        Each item's track.
+    seed : int
+        Of the choice of tracks.
+    """
+    tracks, first = np.unique(owners, return_index=True)
+    counts = np.unique(y[first], return_counts=True)[1]
+    if min(counts) < 2 or len(tracks) * _KEPT_BACK < len(counts):  # too few for every class to be on both sides
+        mlp.fit(x, y)
+        return
+    kept_back = train_test_split(tracks, test_size=_KEPT_BACK, stratify=y[first], random_state=seed)[1]
+    is_kept = np.isin(owners, kept_back)
+    trained, checked = (x[~is_kept], y[~is_kept]), (x[is_kept], y[is_kept])
+    mlp.set_params(batch_size=min(mlp.batch_size, len(trained[1])))
+    best, weights, waited = -np.inf, (), 0
+    for _ in range(mlp.max_iter):
+        mlp.partial_fit(*trained, classes=np.unique(y))
+        score = mlp.score(*checked)
+        waited = waited + 1 if score < best + mlp.tol else 0
+        if score > best:
+            best, weights = score, ([w.copy() for w in mlp.coefs_], [b.copy() for b in mlp.intercepts_])
+        if waited > mlp.n_iter_no_change:
+            break
+    mlp.coefs_, mlp.intercepts_ = weights
 
 
 def learned_numbers(fitted: Any) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genre_models.audio import Undecodable
 from genre_models.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -100,6 +101,11 @@ def handcrafted_features(
     np.ndarray [shape=(518,), dtype=float32]
         In the order of `feature_names`; finite also for silence. Skew and kurtosis of a row that does not change are 0.
 
+    Raises
+    ------
+    Undecodable
+        librosa refuses the samples, or a feature is not finite: float files may hold samples so large that their squares overflow.
+
     Notes
     -----
     One constant-Q transform serves both chroma features made of it, and the tonal centroids are those of chroma CENS. Unlike FMA's
@@ -110,6 +116,8 @@ def handcrafted_features(
     M. Defferrard, K. Benzi, P. Vandergheynst and X. Bresson (2017), "FMA: A dataset for music analysis", arXiv:1612.01840, and the script
     ``features.py`` of its repository.
     """
+    from librosa.util.exceptions import LibrosaError
+
     least = max(n_fft, _LEAST_SAMPLES)
     if len(y) < least:
         y = np.pad(y, (0, least - len(y)))
@@ -118,12 +126,22 @@ def handcrafted_features(
     parts: dict[str, np.ndarray] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of silence and of windows longer than the clip: both have numbers all the same
-        for step, rows in _rows_over_time(np.asarray(y, np.float32), sr, n_fft, hop_length):
-            parts |= {name: _statistics(values) for name, values in rows.items()}
-            now = time.perf_counter()
-            spent[step] = spent.get(step, 0.0) + now - clock
-            clock = now
-    return np.concatenate([parts[name].ravel() for name in SIZES]).astype(np.float32)
+        try:
+            for step, rows in _rows_over_time(np.asarray(y, np.float32), sr, n_fft, hop_length):
+                parts |= {name: _statistics(values) for name, values in rows.items()}
+                now = time.perf_counter()
+                spent[step] = spent.get(step, 0.0) + now - clock
+                clock = now
+        except LibrosaError as error:
+            raise Undecodable(f"{_loudest(y)}, of which librosa makes no features: {error}") from error
+        found = np.concatenate([parts[name].ravel() for name in SIZES]).astype(np.float32)
+    if not np.isfinite(found).all():
+        raise Undecodable(f"{_loudest(y)}, of which some features are not finite numbers")
+    return found
+
+
+def _loudest(y: np.ndarray) -> str:
+    return f"holds samples of up to {np.abs(y).max():.3g}"
 
 
 def _rows_over_time(y: np.ndarray, sr: int, n_fft: int, hop_length: int) -> Iterator[tuple[str, dict[str, np.ndarray]]]:

@@ -71,7 +71,7 @@ def test_items_are_named_by_the_weights_content_and_not_by_where_they_lie() -> N
     [
         ("classical", {"input": "handcrafted"}, {}, "made from sound, but this corpus is of kind image"),
         ("classical", {"input": "table"}, {}, "set features.table: FILE"),
-        ("mobilenet", {}, {"segments": 3}, r"this family takes whole tracks: give it features: \{segments: 1\}"),
+        ("mobilenet", {}, {"weights": "nowhere.h5"}, "nowhere.h5: no such file of weights"),
     ],
 )
 def test_what_a_corpus_has_not_makes_a_family_unavailable(tmp_path: Path, family: str, change: dict, features: dict, reason: str) -> None:
@@ -89,6 +89,31 @@ def test_an_input_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
     values = {"classical": {name: [value] for name, value in params("classical", input="vgg16").items()}}
     with pytest.raises(SettingsError, match="families.classical.input: found 'vgg16'"):
         open_task(DataSettings(source=str(make_corpus(tmp_path / "music"))), {"classical": FeatureSettings()}, 0, tmp_path / "c", values=values, workers=1)
+
+
+def test_what_a_family_never_does_is_an_error_of_the_file_too(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"this family takes whole tracks: give it features: \{segments: 1\}"):
+        open_task(DataSettings(source=str(make_corpus(tmp_path / "music"))), {"mobilenet": FeatureSettings(segments=3)}, 0, tmp_path / "c", workers=1)
+
+
+def test_a_table_must_have_the_held_out_tracks_too_and_that_is_known_before_a_search(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path / "music")
+    values = {"classical": {name: [value] for name, value in params("classical", input="table").items()}}
+    table = tmp_path / "t.csv"
+
+    def opened():
+        return open_task(DataSettings(source=str(corpus)), {"classical": FeatureSettings(table=str(table))}, 0, tmp_path / "c", values=values, workers=1)
+
+    table.write_text("track,a,b\n" + "".join(f"{track.id},{n},{n * 7 % 5}\n" for n, track in enumerate(opened().split.train)))
+    data = opened()
+    data.prepare_features(workers=1)
+    assert "families.classical: features.table" in data.unavailable["classical"] and "has no rows of" in data.unavailable["classical"]
+    everyone = [track.id for part in (data.split.train, data.split.validation, data.split.test) for track in part]
+    held_out = data.split.test[0].id
+    table.write_text("track,a,b\n" + "".join(f"{id},{n},{n * 7 % 5}\n" for n, id in enumerate(everyone) if id != held_out))
+    data = opened()
+    data.prepare_features(workers=1)
+    assert held_out in data.unavailable["classical"]
 
 
 def test_settings_that_a_family_does_not_look_at_are_no_part_of_its_study(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ def test_columns_that_thresholds_part_give_the_class_away() -> None:
     assert found(told | kept, every) == list(told)
     assert found(told | kept, every, rows=3) == list(told)  # rows of a track are no further tracks
     assert found(told, two) == ["counter", "seven a class", "albums in order", "albums mixed"]  # a good feature parts two classes too
-    assert found(told, every[::10]) == []  # two tracks a class
+    assert found(told, every[::5]) == ["counter", "seven a class", "albums in order"]  # four a class: fractions may do that by chance
+    assert found(told, every[::10]) == []  # two
 
 
 def test_a_number_of_the_track_in_every_segment_gives_it_away(tmp_path: Path) -> None:
