@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -18,6 +19,9 @@ def import_keras() -> None:
         os.dup2(said.fileno(), 2)
         try:
             import keras  # noqa: F401
+
+            # Every trial is a new network, and TensorFlow would warn of each that it is traced anew.
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
         except BaseException:
             said.seek(0)
             os.write(kept, said.read())

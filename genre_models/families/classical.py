@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genre_models.errors import ConfigurationRefused, TrainingDiverged
+from genre_models.families.classical_memory import fitting_mib
 from genre_models.families.declaration import Cost, parse_widths
 
 if TYPE_CHECKING:
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
     from genre_models.vectors import VectorData
 
 SMALLEST_SHARE = 0.5
-_ITEMS = 1000  # what memory is estimated for where nobody says how many there are
 _SVMS = ("linear_svm", "rbf_svm")
-_DOUBLE = (*_SVMS, "boosting")  # scikit-learn takes a copy in float64
 _MIB = 2**20
 
 
 def estimate(
-    params: Mapping[str, Any], input_shape: Sequence[int], n_classes: int, trunk: Mapping[str, Any] | None = None, n_items: int = _ITEMS
+    params: Mapping[str, Any],
+    input_shape: Sequence[int],
+    n_classes: int,
+    trunk: Mapping[str, Any] | None = None,
+    *,
+    n_items: int = 1000,
 ) -> Cost:
     """Cost of a configuration by arithmetic alone.
 
@@ -44,13 +48,13 @@ def estimate(
     trunk : mapping, optional
         What is known of the network that vectors come from; they are cached, so it costs nothing here.
     n_items : int
-        Training items.
+        Training items: memory goes with their number, as that of other families goes with the batch.
 
     Returns
     -------
     Cost
         `parameters` exactly for linear models and MLPs, and the most there may be where components are chosen by variance; 0 for models
-        whose size follows from the data. `memory_mib` is for the items and scikit-learn's copy of them.
+        whose size follows from the data. `memory_mib` is for all training items; see `classical_memory.fitting_mib`.
 
     Raises
     ------
@@ -68,10 +72,10 @@ def estimate(
     elif params["model"] == "mlp":
         sizes = (width, *parse_widths(params["mlp_units"]), outputs)
         weights = sum((before + 1) * after for before, after in zip(sizes, sizes[1:]))
-    numbers = n_items * (width if params["pca"] else d) * (12 if params["model"] in _DOUBLE else 4)
     components = 24 * min(d, n_items) ** 2 + 8 * min(d, n_items) * d if params["pca"] else 0
+    fitting = fitting_mib(params, n_items, d, width, n_classes, weights)
     multiplied = weights + (width * d if params["pca"] else 0)
-    return Cost(parameters=weights, gflops=2 * multiplied / 1e9, memory_mib=(numbers + components + 12 * weights) / _MIB)
+    return Cost(parameters=weights, gflops=2 * multiplied / 1e9, memory_mib=fitting + components / _MIB)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def fit(
     Raises
     ------
     ConfigurationRefused
-        As `estimate` does.
+        As `estimate` does; or all training tracks are of one class.
     TrainingDiverged
         The features or the classifier's answers are not finite.
     """
@@ -180,26 +184,32 @@ def _fitted_model(params: Mapping[str, Any], data: VectorData, seed: int) -> tup
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import Pipeline
 
-    from genre_models.families.classical_models import classifier
+    from genre_models.families.classical_models import classifier, fit_stopping_early
     from genre_models.sklearn_model import VectorModel, few_threads, reduced, reduction
     from genre_models.temperature import out_of_fold_temperature
     from genre_models.vectors import vector_blocks
 
     items, owners = data.items_of(data.train_ids)
     y = np.asarray(data.targets(items))
+    if len(set(y)) < 2:
+        only = f"all {len(data.train_ids)} training tracks are of the class {data.labels[y[0]]!r}"
+        raise ConfigurationRefused(f"{params['model']}: {only}, but a classifier needs tracks of two classes or more")
     steps = reduction(*_scaling(params, data, items), params["pca"])
     width = len(steps[-1][1].components_) if params["pca"] else data.input_shape[0]
     x = np.empty((len(items), width), np.float32)
     for where, block in vector_blocks(data, items):
         x[where] = reduced(steps, block)
     built = time.perf_counter()
-    make = partial(classifier, params, seed % 2**32, len(items), y)
+    make = partial(classifier, params, seed % 2**32, len(items))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the pass limit is part of the configuration
             fitted = make()
             with few_threads(fitted):
-                fitted.fit(x, y)
+                if params["model"] == "mlp" and params["mlp_early_stopping"]:
+                    fit_stopping_early(fitted, x, y, owners, seed % 2**32)
+                else:
+                    fitted.fit(x, y)
             is_svm = params["model"] in _SVMS
             temperature = out_of_fold_temperature(make, x, y, owners, len(data.labels), seed % 2**32) if is_svm else None
     except ValueError as error:

@@ -21,6 +21,7 @@ VECTORS = (
     Declared("standardise", "bool", True, "Each feature scaled to mean 0 and standard deviation 1 of the training items"),
 )
 
+_SHARES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 _MODELS = ("linear_svm", "rbf_svm", "logistic", "mlp", "forest", "boosting")
 
 CLASSICAL = Family(
@@ -28,8 +29,7 @@ CLASSICAL = Family(
     meaning="Classifiers of scikit-learn on vectors: SVMs, logistic regression, MLP, random forest, gradient boosting",
     parameters=(
         *VECTORS,
-        Declared("pca", "float", 0.0, "Part of the training items' variance that principal components keep, 0.5 to 0.99; 0 for none",
-                 0.0, 0.99),
+        Declared("pca", "choice", 0.0, "Part of the training items' variance that principal components keep; 0 for none", choices=_SHARES),
         Declared("model", "choice", "rbf_svm", "The classifier", choices=_MODELS),
         Declared("linear_C", "float", 3e-2, "Inverse strength of the penalty on weights", 1e-5, 1e3, log=True, when=_LINEAR),
         Declared("rbf_C", "float", 10.0, "Inverse strength of the penalty", 1e-3, 1e4, log=True, when=_RBF),

@@ -139,6 +139,45 @@ def test_estimates_of_linear_models_and_mlps_are_exact(tmp_path, model, outputs)
     assert classical.estimate(DEFAULTS | {"model": model}, (12,), 3).parameters == expected == run(Clouds(tmp_path), model=model).parameters
 
 
+@pytest.mark.parametrize(
+    ("model", "at_least"),
+    [
+        ("linear_svm", 28 * 8000 * 500),
+        ("rbf_svm", 20 * 8000 * 500 + 4 * 8000**2),
+        ("forest", 20 * 8000 * 64),
+        ("boosting", 13 * 8000 * 500 + 20 * 256 * 500 * 6),
+    ],
+)
+def test_the_memory_estimate_counts_scikit_learns_copies_of_all_items(model, at_least):
+    few, many = (classical.estimate(DEFAULTS | {"model": model}, (500,), 10, n_items=n).memory_mib for n in (1000, 8000))
+    assert at_least < many * 2**20 < 3 * at_least + 2**28
+    assert few < many / 3
+
+
+def test_early_stopping_is_told_by_tracks_that_were_not_trained_on(tmp_path):
+    data = Clouds(tmp_path, rows=8)
+    data._x = np.random.default_rng(0).normal(size=(90, 12)).astype(np.float32).repeat(8, axis=0)  # of no class
+    learned = [run(data, model="mlp", mlp_early_stopping=early, mlp_units="64").history[0]["accuracy"] for early in (True, False)]
+    assert learned[0] < 0.7 and learned[1] == 1
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.1])
+def test_the_class_is_the_svms_own(tmp_path, apart):
+    data = Clouds(tmp_path, train=60, validation=3000, apart=apart)
+    data.labels, data._targets = tuple("abcdefgh"), np.arange(3060) % 8
+    fitted = run(data, model="rbf_svm", standardise=False)
+    own = fitted.model.pipeline.predict(data.features(data.validation_ids))
+    assert np.array_equal(fitted.predict(data.validation_ids).argmax(axis=1), own)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_tracks_of_one_class_are_refused(tmp_path, model):
+    data = Clouds(tmp_path)
+    data.train_ids = tuple(id for id in data.train_ids if data.targets([id])[0] == 1)
+    with pytest.raises(ConfigurationRefused, match=f"{model}: all 20 training tracks are of the class 'b'"):
+        run(data, model=model)
+
+
 def test_refusals_and_what_is_not_finite(tmp_path):
     with pytest.raises(ConfigurationRefused, match="pca: found 0.3; it must be 0"):
         run(Clouds(tmp_path), pca=0.3)
@@ -221,14 +260,14 @@ def test_types_that_run_code_are_not_loaded(tmp_path):
         load_vectors_predictor(tmp_path)
 
 
-@pytest.mark.parametrize("model", ["forest", "boosting"])
-def test_trees_that_point_outside_themselves_are_not_loaded(tmp_path, model):
+@pytest.mark.parametrize(("model", "field"), [("forest", "left_child"), ("boosting", "left"), ("boosting", "is_categorical")])
+def test_trees_that_point_outside_themselves_are_not_loaded(tmp_path, model, field):
     run(Clouds(tmp_path, apart=0.5), model=model).save(tmp_path)
     load_vectors_predictor(tmp_path)
     path = tmp_path / "model.skops"
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    spoiled = {name: _spoil(content) if name.endswith(".npy") else content for name, content in files.items()}
+    spoiled = {name: _spoil(content, field) if name.endswith(".npy") else content for name, content in files.items()}
     assert spoiled != files
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in spoiled.items():
@@ -237,16 +276,15 @@ def test_trees_that_point_outside_themselves_are_not_loaded(tmp_path, model):
         load_vectors_predictor(tmp_path)
 
 
-def _spoil(content):
-    """An array's file with the children of its nodes far outside, if it is a table of nodes."""
+def _spoil(content, field):
+    """An array's file with a field of its first node changed so that it leads outside, if it is a table of nodes."""
     import io
 
     array = np.load(io.BytesIO(content), allow_pickle=False)
-    child = {"left_child", "left"} & set(array.dtype.names or ())
-    if not child:
+    if field not in (array.dtype.names or ()):
         return content
     array = array.copy()
-    array[child.pop()][0] = 10**6
+    array[field][0] = 1 if field == "is_categorical" else 10**6
     stream = io.BytesIO()
     np.save(stream, array)
     return stream.getvalue()

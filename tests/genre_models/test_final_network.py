@@ -96,6 +96,24 @@ def test_a_network_within_a_network_computes_in_float32_too():
     assert found == pytest.approx(by_hand, abs=1e-5)
 
 
+def test_an_adapted_normalisation_keeps_its_statistics_in_float32():
+    import keras
+
+    from genre_models.keras_model import in_float32
+
+    def made(policy):
+        norm = keras.layers.Normalization(dtype="float32")
+        first = keras.Sequential([keras.Input((4,)), norm])
+        norm.set_weights([np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.3, 0.4]), np.array(9)])
+        norm.finalize_state()
+        kernel = keras.initializers.RandomNormal(seed=1)
+        return keras.Sequential([keras.Input((4,)), first, keras.layers.Dense(2, dtype=policy, kernel_initializer=kernel)])
+
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    expected = made("float32").predict_on_batch(x)
+    assert in_float32(made("mixed_bfloat16")).predict_on_batch(x) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """A table with two rows of each of 30 tracks; the genre is in the first number, more or less."""

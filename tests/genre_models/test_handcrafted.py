@@ -98,6 +98,22 @@ def test_a_file_shorter_than_the_clip_is_not_padded(tmp_path: Path, write_tone) 
         compute_features("handcrafted", SETTINGS, tmp_path / "gone.wav")
 
 
+def test_samples_too_large_leave_one_track_out_with_a_reason(tmp_path: Path, write_tone) -> None:
+    import soundfile
+
+    from genre_models.content import content_hash
+
+    loud, fine = tmp_path / "loud.wav", write_tone(tmp_path / "fine.wav")
+    soundfile.write(loud, 1e20 * np.random.default_rng(0).standard_normal(22_050), 22_050, subtype="FLOAT")
+    tracks = [{"id": path.stem, "path": str(path), "content": content_hash(path)} for path in (loud, fine)]
+    store = FeatureStore(tmp_path / "cache", "handcrafted", SETTINGS, tracks)
+    prepared = store.prepare(workers=1)
+    assert prepared.decoded == 1
+    assert list(prepared.failed) == ["loud"]
+    assert "loud.wav: holds samples of up to" in prepared.failed["loud"]
+    assert np.isfinite(store.features(["fine"])).all()
+
+
 def test_their_name_follows_from_what_they_are_made_of() -> None:
     assert feature_shape("handcrafted", SETTINGS) == (518,)
     assert feature_dtype("handcrafted") == "float32"
