@@ -39,7 +39,7 @@ def prepare_table(cache_dir: str | Path, path: str | Path, tracks: Sequence[Mapp
     Returns
     -------
     dict
-        What a task holds of a table: ``key`` (of the folder), ``n_features``, ``columns``, ``sha256`` (of the file), ``notes``. Columns
+        What a task holds of a table: ``key`` (of the folder), ``n_features``, ``n_items`` (rows of these tracks), ``columns``, ``sha256`` (of the file), ``notes``. Columns
         that give the class of these tracks away are not among them.
 
     Raises
@@ -63,6 +63,7 @@ def prepare_table(cache_dir: str | Path, path: str | Path, tracks: Sequence[Mapp
     facts = {
         "key": name_rows(table.sha256, tracks),
         "n_features": len(table.columns),
+        "n_items": len(items),
         "columns": list(table.columns),
         "sha256": table.sha256,
         "notes": list(table.notes),
