@@ -9,7 +9,8 @@ import pytest
 
 from search.config import load_space
 from search.driver import Finished
-from search.errors import SearchError
+from search.errors import SearchError, StudyError
+from search.study_view import read_study
 from tests.search.scripted_driver import FAMILIES, run, space_text
 
 
@@ -52,3 +53,17 @@ def test_what_waits_of_a_family_that_cannot_be_had_is_not_lost(tmp_path: Path) -
     with pytest.raises(SearchError, match="waits to go on, but that family can't be had here"):
         search(tmp_path, {"blocked": sorted(waiting)}, scheduler="hyperband", trials=17)
     assert sum(t.counts for t in search(tmp_path, {}, scheduler="hyperband", trials=17).trials) == 17
+
+
+def test_what_is_to_be_confirmed_waits_for_its_family(tmp_path: Path) -> None:
+    first = search(tmp_path, {}, scheduler="asha", trials=12)
+    best = max((t for t in first.trials if t.is_full), key=lambda t: t.value)
+    confirm = {"scheduler": "asha", "trials": 12, "confirm": "{top: 2, folds: 3}"}
+    without = search(tmp_path, {"blocked": [best.family]}, **confirm)
+    again = [t.confirms for t in without.trials if t.confirms is not None]
+    assert best.number not in again, "it is not tried where it would fail for good"
+    with pytest.raises(StudyError, match="confirm"):
+        read_study(tmp_path, "s").winner()
+    search(tmp_path, {}, **confirm)
+    trials = read_study(tmp_path, "s").trials
+    assert [t.end for t in trials if t.confirms == best.number] == ["full"] and read_study(tmp_path, "s").winner()
