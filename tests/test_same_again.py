@@ -52,6 +52,7 @@ def search(folder: Path, studies: str, *more: str) -> list[Trial]:
     return read_study(folder / studies, "again").trials
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_hyperband_search_with_folds_pauses_and_a_paused_trial_replays_as_one_that_was_not(tmp_path: Path) -> None:
     write_space(tmp_path, validation="{folds: 2}", confirm="{top: 2, folds: 3}")
