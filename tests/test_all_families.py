@@ -99,6 +99,7 @@ def test_all_families_compete_and_are_looked_at_together(tmp_path: Path, schedul
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.slow
 def test_a_table_alone_is_a_corpus(tmp_path: Path) -> None:
     table, studies = write_table(tmp_path), tmp_path / "studies"
     space = tmp_path / "table.yaml"

@@ -74,6 +74,7 @@ def test_features_of_any_scale_are_learned_once_standardised(tmp_path):
     assert run(data).history[-1]["val_accuracy"] >= plain[-1]["val_accuracy"] - 0.15
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path):
     data, params = Clouds(tmp_path, rows=2), SMALL | {"batch_norm": True, "dropout": 0.2}
     whole = run(data, params)

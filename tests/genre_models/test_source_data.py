@@ -47,7 +47,7 @@ def opened(tmp_path: Path, corpus: Path, **features: Any) -> tuple[TaskData, dic
     return data, task, {"family": "mobilenet", "params": params, "features": data.features["mobilenet"]}
 
 
-@pytest.mark.parametrize("normalise", ["unit", "item"])
+@pytest.mark.parametrize("normalise", [pytest.param("unit", marks=pytest.mark.slow), "item"])
 def test_the_saved_network_makes_the_numbers_that_were_trained_on(tmp_path: Path, normalise: str) -> None:
     sound = {"sr": 8000, "n_fft": 512, "hop_length": 256, "n_mels": 24, "clip_seconds": 1.0, "normalise": normalise}
     _, task, spec = opened(tmp_path, make_sound(tmp_path / "music"), **sound)
@@ -80,7 +80,7 @@ def test_what_is_missing_is_known_before_anything_is_computed(tmp_path: Path, mo
     params = {name: FAMILIES[name].defaults() for name in ("vgg16", "mobilenet", "classical")}
     params["classical"] |= {"input": "mobilenet/conv_pw_1_relu"}
     values = {family: {name: [value] for name, value in of.items()} for family, of in params.items()}
-    features = {"vgg16": FeatureSettings(weights="nowhere.h5"), "mobilenet": FeatureSettings(), "classical": FeatureSettings()}
+    features = {"vgg16": FeatureSettings(weights="imagenet"), "mobilenet": FeatureSettings(), "classical": FeatureSettings()}
     data = open_task(DataSettings(source=str(make_corpus(tmp_path / "music"))), features, 0, tmp_path / "c", values=values, workers=1)
     task, passed = data.task({"metric": "val_accuracy", "direction": "maximize"}, {}), []
 

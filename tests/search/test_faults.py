@@ -76,6 +76,7 @@ def test_worker_killed_in_an_epoch_costs_one_requeue(studies: Studies, tmp_path:
     assert [t.end for t in studies.read().trials].count("worker-lost") == 1
 
 
+@pytest.mark.slow
 def test_a_configuration_that_kills_every_worker_is_tried_three_times(studies: Studies, tmp_path: Path) -> None:
     driver = studies.start({"misbehave": "die", "deaths": str(tmp_path / "deaths"), "times": 3}, trials=1, workers=1)
     assert driver.wait() == 0, driver.text
@@ -85,6 +86,7 @@ def test_a_configuration_that_kills_every_worker_is_tried_three_times(studies: S
     assert trials[3].end == "full"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_running_trials_and_the_next_run_repeats_them(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "epochs"
     driver = studies.start({"epoch_seconds": 0.1, "log": str(log)})
@@ -99,6 +101,7 @@ def test_ctrl_c_ends_running_trials_and_the_next_run_repeats_them(studies: Studi
     assert_totals_add_up(studies)
 
 
+@pytest.mark.slow
 def test_second_ctrl_c_stops_now(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "epochs"
     driver = studies.start({"epoch_seconds": 60, "log": str(log)})
@@ -111,6 +114,7 @@ def test_second_ctrl_c_stops_now(studies: Studies, tmp_path: Path) -> None:
     assert {t.end for t in studies.read().trials if t.state != "WAITING"} == {"interrupted"}
 
 
+@pytest.mark.slow
 def test_two_drivers_on_one_study_the_second_is_refused(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "epochs"
     first = studies.start({"epoch_seconds": 0.1, "log": str(log)})
@@ -161,6 +165,7 @@ def test_refused_configurations_are_recorded_counted_and_not_run(studies: Studie
     assert ran.isdisjoint({t.spec["seed"] for t in refused})
 
 
+@pytest.mark.slow
 def test_time_budget_finishes_one_trial_first(studies: Studies) -> None:
     driver = studies.start({"epoch_seconds": 0.25}, trials="null", minutes=0.02, scheduler="none")
     assert driver.wait() == 0, driver.text

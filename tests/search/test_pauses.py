@@ -127,6 +127,7 @@ def test_what_waits_when_the_time_is_up_goes_on_when_there_is_more(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("scheduler", "engine"), [("hyperband", "ray"), ("asha_promotion", "inline")])
+@pytest.mark.slow
 def test_driver_killed_among_paused_trials_the_same_command_goes_on(studies: Studies, tmp_path: Path, scheduler: str, engine: str) -> None:
     log = tmp_path / "log"
     driver = studies.start({"epoch_seconds": 0.03, "log": str(log)}, scheduler=scheduler, trials=17, engine=engine)
@@ -145,6 +146,7 @@ def test_driver_killed_among_paused_trials_the_same_command_goes_on(studies: Stu
     again.assert_nothing_left()
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_running_trials_and_they_go_on_where_they_were(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "log"
     driver = studies.start({"epoch_seconds": 0.1, "log": str(log)}, scheduler="none", trials=2)
@@ -210,6 +212,7 @@ def test_the_best_few_are_confirmed_before_one_wins(tmp_path: Path) -> None:
     assert len(again) == len(set(again)) and sum(t.counts for t in more.trials) == 40
 
 
+@pytest.mark.slow
 def test_killed_while_it_confirms_there_is_no_winner_until_that_is_done(studies: Studies, tmp_path: Path) -> None:
     changes = {"scheduler": "none", "trials": 2, "confirm": "{top: 2, folds: 9}", "engine": "inline"}
     driver = studies.start({"epoch_seconds": 0.15}, **changes)

@@ -59,6 +59,7 @@ def test_one_round_of_81_by_3_is_algorithm_1() -> None:
 
 @given(st.integers(1, 4), st.integers(1, 90), st.integers(2, 5), st.integers(1, 5), st.integers(1, 2))
 @settings(max_examples=60, deadline=None)
+@pytest.mark.slow
 def test_every_bracket_keeps_to_its_plan_whatever_the_bounds_and_the_workers(least: int, more: int, eta: int, workers: int, rounds: int) -> None:
     most = least + more
     plans = brackets(least, most, eta)
