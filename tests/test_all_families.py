@@ -78,7 +78,7 @@ def test_all_families_compete_and_are_looked_at_together(tmp_path: Path, schedul
     space, studies = write_space(tmp_path, scheduler=scheduler), tmp_path / "studies"
     done = command("-m", "search.run", "--space", space, "--studies-dir", studies, "--engine", "inline")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "left out: vgg16" in done.stdout and "vgg16.weights.h5" in " ".join(done.stdout.split())
+    assert "left out: families.vgg16" in done.stdout and "vgg16.weights.h5" in " ".join(done.stdout.split())
     view = read_study(studies, "all")
     assert {t.family for t in view.trials} == {"cnn", "mobilenet", "classical", "feedforward"}
     assert not [t.reason for t in view.trials if t.state == "FAIL"]
