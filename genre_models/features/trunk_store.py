@@ -121,6 +121,8 @@ class TrunkStore:
     def complete(self, copies: int = 0, copied_ids: Sequence[str] | None = None) -> None:
         """Compute in one pass what of `prepare` is not there yet; rows that are there are verified once in a process."""
         for masked, wanted in zip((False, True), self.wanted(copied_ids, copies), strict=True):
+            if not wanted:
+                continue  # no copies: nothing says how they would be masked
             rows = self.of_copies(masked)
             names = frozenset(wanted) - _VERIFIED.get(rows.caches()[-1].folder, frozenset())
             if names or not rows.holds(list(wanted)):
