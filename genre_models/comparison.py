@@ -166,5 +166,5 @@ def _paired(ours: np.ndarray, winners: np.ndarray) -> dict:
     from scipy.stats import binomtest
 
     difference = (wins - losses) / len(ours)
-    tie = low <= 0.0 <= high or (wins + losses > 0 and binomtest(wins, wins + losses).pvalue > 0.05)  # few tracks: the exact test decides
+    tie = bool(low <= 0.0 <= high or (wins + losses > 0 and binomtest(wins, wins + losses).pvalue > 0.05))  # few tracks: the exact test decides
     return {"wins": wins, "losses": losses, "difference": difference, "difference_ci95": [low, high], "tie": tie}
