@@ -14,9 +14,13 @@ from typing import Any, Protocol
 
 
 class Decision(StrEnum):
-    """The answer to a report. Its text is the contract: objectives compare with ``"stop"``."""
+    """The answer to a report. Its text is the contract: objectives compare with ``"stop"``.
+
+    SAVE is between driver and worker: the worker writes a checkpoint and tells the objective to go on.
+    """
 
     CONTINUE = "continue"
+    SAVE = "save"
     STOP = "stop"
     PAUSE = "pause"
 
