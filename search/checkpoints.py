@@ -1,7 +1,7 @@
 """Where paused trials keep their state, and how much of the disk that may take.
 
-``checkpoints/ROOT/EPOCH/`` is written by a worker (the objective makes each file whole before it has its name) and belongs to a trial from the
-moment the study says so; the one before it is removed only then. Anything the study does not speak of is removed at start.
+``checkpoints/ROOT/EPOCH/`` is written by a worker under another name, and has its own once it is whole. It belongs to a trial from the moment the
+study says so; those before it are removed only then. Anything the study does not speak of is removed at start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.trial import Trial
+from search.durable import is_leftover
 
 
 class Checkpoints:
@@ -40,25 +41,28 @@ class Checkpoints:
         return str(path) if path.is_dir() else None
 
     def keep_newest(self, trial: Trial) -> None:
-        """Remove all but the checkpoint that the study knows of."""
-        newest = None if trial.checkpoint is None else self._folder / trial.checkpoint["folder"]
-        self._remove_others(self._folder / f"{trial.root:04d}", newest)
+        """Remove checkpoints before the one that the study knows of; its worker may have written another since, or be at it."""
+        if trial.checkpoint is None:
+            self.remove(trial)
+            return
+        newest = self._folder / trial.checkpoint["folder"]
+        for each in _folders(newest.parent):
+            if not is_leftover(each) and _place_of(each) < _place_of(newest):
+                shutil.rmtree(each, ignore_errors=True)
 
     def remove(self, trial: Trial) -> None:
         """The trial has ended for good."""
         shutil.rmtree(self._folder / f"{trial.root:04d}", ignore_errors=True)
 
     def clean(self, trials: Iterable[Trial]) -> None:
-        """At start: remove what no trial that may go on speaks of."""
-        owners = {f"{t.root:04d}": t for t in trials if t.end is None}
-        if not self._folder.is_dir():
-            return
-        for folder in self._folder.iterdir():
-            owner = owners.get(folder.name)
-            if owner is None or owner.checkpoint is None:
+        """At start, while no worker writes: remove what no trial that may go on speaks of, and what a kill left half-written."""
+        spoken_of = {t.checkpoint["folder"] for t in trials if t.end is None and t.checkpoint is not None}
+        for folder in _folders(self._folder):
+            for each in _folders(folder):
+                if f"{folder.name}/{each.name}" not in spoken_of:
+                    shutil.rmtree(each, ignore_errors=True)
+            if not _folders(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-            else:
-                self.keep_newest(owner)
 
     def over_limit(self, waiting: Iterable[Trial], maximize: bool) -> list[Trial]:
         """Trials whose checkpoints must go, least advanced first and of those the worst first, until the rest fits."""
@@ -73,9 +77,11 @@ class Checkpoints:
             dropped.append(trial)
         return dropped
 
-    @staticmethod
-    def _remove_others(folder: Path, kept: Path | None) -> None:
-        if folder.is_dir():
-            for each in folder.iterdir():
-                if each != kept:
-                    shutil.rmtree(each, ignore_errors=True)
+
+def _folders(place: Path) -> list[Path]:
+    return [each for each in place.iterdir() if each.is_dir()] if place.is_dir() else []
+
+
+def _place_of(folder: Path) -> tuple[int, ...]:
+    """Where a checkpoint stands among those of its trial, from its name: ``EPOCH``, or ``EPOCH-BEAT`` within a further part."""
+    return tuple(int(number) for number in folder.name.split("-") if number.isdigit())

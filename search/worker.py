@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,12 @@ from typing import Any
 
 from search.errors import TrialFailed
 from search.trial import Decision, Objective, Snapshot, not_finite
+from search.durable import writing_whole
 
-#: (epoch, metrics) -> "continue" | "stop" | "pause"
+#: (epoch, metrics) -> "continue" | "save" | "stop" | "pause"
 Ask = Callable[[int, Mapping[str, float]], str]
+#: Told of each checkpoint that was written on the way, or could not be.
+Saved = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Errand:
     workdir : str
         Folder of the trial's artifacts.
     checkpoints : str
-        Folder below which ``EPOCH/`` is written when the trial is to pause.
+        Folder below which ``EPOCH/`` is written when the trial is to pause, or to save on its way.
     resume : str or None
         Folder of the checkpoint to go on from.
     """
@@ -92,11 +94,12 @@ def build_objective(place: Workplace) -> Objective:
     return getattr(importlib.import_module(module), function)(place.task)
 
 
-def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] | Failure:
+def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None = None) -> dict[str, Any] | Failure:
     """Run one trial; an exception becomes a :class:`Failure`, so that one bad configuration never ends a worker.
 
-    The outcome of a trial that was told to pause has ``checkpoint``: ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of
-    all checkpoints; or ``{"error"}`` where it could not be written. A checkpoint that can't be read costs its epochs, not the trial.
+    A checkpoint is ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of all checkpoints; or ``{"error"}`` where it could
+    not be written. The outcome of a trial that was told to pause has it as ``checkpoint``; one that was told to save hands it to `saved` and goes
+    on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial.
     """
     written: dict[str, Any] = {}
     last = 0
@@ -108,11 +111,17 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] 
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
         answer = ask(epoch, metrics)
         last = epoch if metrics else last
+        if answer not in (Decision.PAUSE, Decision.SAVE):
+            return answer
+        # At a beat the epoch is one of a further part: it must not take the name of an earlier checkpoint.
+        name = f"{epoch:04d}" if metrics else f"{last:04d}-{epoch:04d}"
+        checkpoint = write_checkpoint(Path(errand.checkpoints) / name, epoch, snapshot)
         if answer == Decision.PAUSE:
-            # At a beat the epoch is one of a further part: it must not take the name of an earlier checkpoint.
-            name = f"{epoch:04d}" if metrics else f"{last:04d}-{epoch:04d}"
-            written["checkpoint"] = write_checkpoint(Path(errand.checkpoints) / name, epoch, snapshot)
-        return answer
+            written["checkpoint"] = checkpoint
+            return answer
+        if saved is not None:
+            saved(checkpoint)
+        return Decision.CONTINUE
 
     try:
         try:
@@ -129,13 +138,13 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask) -> dict[str, Any] 
 
 
 def write_checkpoint(place: Path, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
-    """Let the objective write its state into a folder; a full disk costs the checkpoint, not the trial."""
+    """Let the objective write its state into a folder, which is whole or absent; a full disk costs the checkpoint, not the trial."""
     started = time.perf_counter()
     try:
-        snapshot(str(place))
-        size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+        with writing_whole(place) as partial:
+            snapshot(str(partial))
+            size = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
     except OSError as error:
-        shutil.rmtree(place, ignore_errors=True)
         return {"error": _one_line(error)}
     return {"epoch": epoch, "folder": f"{place.parent.name}/{place.name}", "bytes": size, "seconds": time.perf_counter() - started}
 

@@ -18,7 +18,12 @@ class InlineEngine:
             number = trial.number
             try:
                 errand = loop.errand(trial, place)
-                result = run_trial(objective, errand, lambda epoch, metrics, number=number: loop.report(number, epoch, metrics))
+                result = run_trial(
+                    objective,
+                    errand,
+                    lambda epoch, metrics, number=number: loop.report(number, epoch, metrics),
+                    lambda checkpoint, number=number: loop.saved(number, checkpoint),
+                )
             except KeyboardInterrupt:
                 loop.stop("interrupted")
                 loop.lost(number, "interrupted in an epoch")
