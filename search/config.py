@@ -58,13 +58,21 @@ class Budget(_Section):
 class Resources(_Section):
     """What one trial may use: processor cores, GPUs, memory in GiB, 10^9 floating point operations of one item's forward pass.
 
-    `checkpoints_gib` is what the checkpoints of all paused trials may take on disk together.
+    `checkpoints_gib` is what the checkpoints of all trials may take on disk together; a trial that runs saves its state at each rung and
+    every `checkpoint_minutes`. `worker_memory_gib` bounds what a worker's process takes (None: its share of the machine): one that is over
+    half of it is replaced between trials, one that is over it is ended. A worker that gives no sign of life for `first_epoch_minutes`, or later
+    for the longer of `hang_minutes` and twenty times its slowest epoch, is taken for hanging. `custom` are a cluster's own resources, and
+    `families` what trials of some families need instead.
     """
 
     cpus: Count = 1
     gpus: Annotated[float, Field(ge=0)] = 0
     memory_gib: Annotated[float, Field(gt=0)] | None = None
+    worker_memory_gib: Annotated[float, Field(gt=0)] | None = None
     checkpoints_gib: Annotated[float, Field(ge=0)] = 10
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
+    first_epoch_minutes: Annotated[float, Field(gt=0)] = 60
+    hang_minutes: Annotated[float, Field(gt=0)] = 10
     gflops: Annotated[float, Field(gt=0)] | None = None
 
 

@@ -17,7 +17,7 @@ from search.engines import Engine
 from search.engines.inline import InlineEngine
 from search.errors import SearchError
 from search.loop import Loop
-from search.rules import Confirmation, Limits, Monitor, Rules, SpecParts
+from search.rules import Confirmation, Limits, Monitor, Rules, Saving, SpecParts
 from search.sampling import Proposer
 from search.schedule import brackets, rungs
 from search.schedulers import Scheduler
@@ -164,7 +164,17 @@ def make_rules(config: SearchConfig, maximize: bool, folds: int, blocked: tuple[
         between = Asha(tuple(range(budget.max_epochs, budget.max_epochs + steps)), budget.reduction_factor, maximize)
     confirm = config.confirm
     confirmation = None if confirm is None else Confirmation(confirm.top, confirm.folds, blocked)
-    return Rules(make_scheduler(config, maximize), between, confirmation)
+    return Rules(make_scheduler(config, maximize), between, confirmation, make_saving(config))
+
+
+def make_saving(config: SearchConfig) -> Saving:
+    """When trials save their state: at each rung below the last, and every few minutes."""
+    if not config.resources.checkpoints_gib:
+        return Saving()
+    budget = config.budget
+    bounds = (budget.min_epochs, budget.max_epochs, budget.reduction_factor)
+    levels = {level for plan in brackets(*bounds) for level in plan.levels} if config.scheduler == "hyperband" else set(rungs(*bounds))
+    return Saving(frozenset(levels - {budget.max_epochs}), 60 * config.resources.checkpoint_minutes)
 
 
 def make_scheduler(config: SearchConfig, maximize: bool) -> Scheduler:

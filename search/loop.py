@@ -7,6 +7,7 @@ and the proposer, writes the study, keeps the budget. It knows no threads, proce
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,6 +53,8 @@ class Loop:
         self._proposer, self._rules, self._parts, self._monitor = proposer, rules, parts, monitor
         self._scheduler = rules.scheduler
         self._asked_to_end: dict[int, End | None] = {}  # why a trial was told to stop; None: to pause
+        self._saved_at: dict[int, float] = {}  # elapsed seconds when a running trial began or last saved
+        self._too_large = {_configuration(t): t.number for t in owner.trials.values() if t.end == End.MEMORY}
         self._failures = Failures()
         self._finish_first: int | None = None  # root
         self._proposals_end = False
@@ -196,16 +199,26 @@ class Loop:
         family, sampled, written = proposal
         spec = self._parts.spec(family, sampled, number)
         trial = self.owner.start(spec, written, move.bracket)
-        try:
-            self._parts.screen(spec)
-        except Exception as error:
-            if getattr(error, "reason_code", None) != "refused":
-                raise
-            self._end(trial, End.REFUSED, reason=str(error))
+        reason = self._refusal(trial)
+        if reason is not None:
+            self._end(trial, End.REFUSED, reason=reason)
             return None
         self._scheduler.begun(trial)
         self._monitor.started(trial)
         return trial
+
+    def _refusal(self, trial: Trial) -> str | None:
+        """Why a configuration is not to be tried, or None."""
+        before = self._too_large.get(_configuration(trial))
+        if before is not None:
+            return f"the same configuration ran out of memory in trial {before}"
+        try:
+            self._parts.screen(trial.spec)
+        except Exception as error:
+            if getattr(error, "reason_code", None) != "refused":
+                raise
+            return str(error)
+        return None
 
     def _watch_proposals(self) -> None:
         if not self._proposals_end and not self._proposer.has_more():
@@ -245,7 +258,28 @@ class Loop:
         elif self._must_end(trial):
             self._asked_to_end[number] = End.INTERRUPTED
             return Decision.PAUSE  # so that its checkpoint is written
+        elif self._is_to_save(trial, epoch if metrics else None):
+            return Decision.SAVE
         return decision
+
+    def _is_to_save(self, trial: Trial, epoch: int | None) -> bool:
+        """True after a rung, after a part of several, and when the last checkpoint is old; of a beat `epoch` is None."""
+        saving, now = self._rules.saving, self.owner.elapsed_seconds
+        since = now - self._saved_at.setdefault(trial.number, now)
+        at_end_of_part = epoch is not None and saving.epochs and epoch >= trial.spec["epochs"]
+        if epoch not in saving.epochs and not at_end_of_part and since < saving.seconds:
+            return False
+        self._saved_at[trial.number] = now
+        return True
+
+    def saved(self, number: int, checkpoint: Mapping[str, Any]) -> None:
+        """A worker answered SAVE with a checkpoint, or with the reason why there is none."""
+        trial = self.owner.trials[number]
+        usable = self._usable(trial, checkpoint)
+        if usable is not None:
+            self.owner.keep_checkpoint(number, usable)
+            self.checkpoints.keep_newest(trial)
+            self._keep_to_limit()
 
     def _must_end(self, trial: Trial) -> bool:
         if self.stop_reason is None:
@@ -303,6 +337,11 @@ class Loop:
         self._end(trial, end, reason=message)
         self._end_lost_out()
 
+    def timed_out(self, number: int, message: str) -> None:
+        """The worker gave no sign of life for too long, and was killed. The first time it may have been the machine's fault."""
+        self._end(self.owner.trials[number], End.TIMEOUT, reason=message)
+        self._end_lost_out()
+
     def note(self, text: str) -> None:
         """Tell whoever watches."""
         self._monitor.note(text)
@@ -321,6 +360,7 @@ class Loop:
 
     def _park(self, trial: Trial, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
         self._asked_to_end.pop(trial.number)
+        self._saved_at.pop(trial.number, None)
         self.owner.park(trial.number, max(trial.reports), outcome, checkpoint)
         self.checkpoints.keep_newest(trial)
         self._scheduler.parked(trial)
@@ -328,7 +368,11 @@ class Loop:
         self._failures.went_well()
         self._monitor.paused(trial)
         self._end_lost_out()
-        for dropped in self.checkpoints.over_limit(self.owner.paused(), self.owner.maximize):
+        self._keep_to_limit()
+
+    def _keep_to_limit(self) -> None:
+        holders = (*self.running, *self.owner.waiting(), *self.owner.paused())
+        for dropped in self.checkpoints.over_limit(holders, self.owner.maximize):
             self.owner.forget_checkpoint(dropped)
             self.checkpoints.remove(dropped)
 
@@ -353,6 +397,9 @@ class Loop:
         else:
             self.checkpoints.remove(trial)
         self._asked_to_end.pop(trial.number, None)
+        self._saved_at.pop(trial.number, None)
+        if end is End.MEMORY:
+            self._too_large.setdefault(_configuration(trial), trial.number)
         if trial.root == self._finish_first and not requeued:
             self._finish_first = None
         if trial.confirms is None:
@@ -387,3 +434,8 @@ class Loop:
     def _most_advanced(self, trials: list[Trial]) -> Trial:
         sign = 1 if self.owner.maximize else -1
         return max(trials, key=lambda t: (len(t.reports), sign * (t.best(self.owner.maximize) or 0.0), -t.number))
+
+
+def _configuration(trial: Trial) -> str:
+    """What a trial tries, whatever its seed."""
+    return json.dumps([trial.spec["family"], trial.spec.get("params"), trial.spec.get("features")], sort_keys=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,6 +69,22 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class Saving:
+    """When a trial that goes on writes a checkpoint, so that what is lost with it is little.
+
+    Attributes
+    ----------
+    epochs : frozenset of int
+        After these: the rungs, so that a lost trial repeats one rung at most.
+    seconds : float
+        And whenever so long has gone by since the last.
+    """
+
+    epochs: frozenset[int] = frozenset()
+    seconds: float = math.inf
+
+
+@dataclass(frozen=True)
 class Rules:
     """Who goes on.
 
@@ -77,8 +94,11 @@ class Rules:
     between : Asha or None
         Decides between the folds of a trial, by its running mean; None runs them all.
     confirmation : Confirmation or None
+    saving : Saving
+        When a trial that goes on writes a checkpoint.
     """
 
     scheduler: Scheduler
     between: Asha | None = None
     confirmation: Confirmation | None = None
+    saving: Saving = Saving()

@@ -175,6 +175,13 @@ class StudyOwner:
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
         return trial
 
+    def keep_checkpoint(self, number: int, checkpoint: Mapping[str, Any]) -> Trial:
+        """A running trial has saved its state: should it be lost, its successor goes on from there. All its reports are written with it."""
+        trial = self.trials[number]
+        trial.checkpoint = dict(checkpoint)
+        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), {"checkpoint": trial.checkpoint})
+        return trial
+
     def forget_checkpoint(self, trial: Trial) -> None:
         """The trial's checkpoint is to be removed: should it go on, it starts afresh."""
         trial.checkpoint = None
@@ -196,10 +203,9 @@ class StudyOwner:
         """
         trial = self.trials[number]
         changed = {"paused": None} if trial.paused is not None else {}
-        if checkpoint is not None or trial.checkpoint is not None:
-            trial.checkpoint = dict(checkpoint or trial.checkpoint) if end.is_requeued else None
-            changed["checkpoint"] = trial.checkpoint
         trial.end, trial.state, trial.reason, trial.paused = str(end), end.state, reason, None
+        if checkpoint is not None or trial.checkpoint is not None:
+            trial.checkpoint = changed["checkpoint"] = dict(checkpoint or trial.checkpoint) if trial.is_lost else None
         trial.outcome = dict(outcome or {})
         if end.state == "COMPLETE":
             trial.value = value
@@ -213,8 +219,7 @@ class StudyOwner:
         self.storage.write_trial(
             trial.trial_id, self._pending.pop(number, {}), attrs, TrialState[end.state], trial.value
         )
-        if end.is_requeued:
-            self._requeue(trial)
+        self._requeue(trial)
         return trial
 
     def close(self) -> None:
@@ -230,13 +235,16 @@ class StudyOwner:
             if trial.state == "RUNNING":
                 self.finish(trial.number, End.ORPHAN, reason="the driver that ran it ended before it did")
         for trial in list(self.trials.values()):
-            if trial.end is not None and End(trial.end).is_requeued:
-                self._requeue(trial)
+            self._requeue(trial)
 
     def _requeue(self, trial: Trial) -> None:
-        if self.successor(trial) is not None or (trial.end != End.INTERRUPTED and self._ancestors(trial) >= MAX_RETRIES):
+        if not trial.is_lost or self.successor(trial) is not None:
+            return
+        if trial.end != End.INTERRUPTED and self._ancestors(trial) >= MAX_RETRIES:
             return
         spec = {**trial.spec, "retry_of": trial.number, "first": trial.root}
+        if trial.end == End.TIMEOUT:
+            spec["timeouts"] = trial.timeouts + 1
         attrs = {"spec": spec, "family": spec["family"], "retry_of": trial.number}
         attrs |= {name: value for name in ("checkpoint", "bracket", "confirms") if (value := getattr(trial, name)) is not None}
         if trial.checkpoint is not None:

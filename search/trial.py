@@ -34,6 +34,7 @@ class End(StrEnum):
     REFUSED = "refused"
     NAN = "nan"
     MEMORY = "memory"
+    TIMEOUT = "timeout"
     EXCEPTION = "exception"
     WORKER_LOST = "worker-lost"
     ORPHAN = "orphan"
@@ -48,8 +49,8 @@ class End(StrEnum):
 
     @property
     def is_requeued(self) -> bool:
-        """True where the trial says nothing about its configuration and should be run again."""
-        return self in (End.WORKER_LOST, End.ORPHAN, End.INTERRUPTED)
+        """True where the trial may say nothing about its configuration and be run again (:attr:`Trial.is_lost`)."""
+        return self in (End.WORKER_LOST, End.ORPHAN, End.INTERRUPTED, End.TIMEOUT)
 
 
 #: A lost trial is tried again at most so often; one that kills three workers is not bad luck.
@@ -105,9 +106,19 @@ class Trial:
         return bool(self.reports) and min(self.reports) >= self.spec.get("epochs", 0) > 1
 
     @property
+    def timeouts(self) -> int:
+        """How often its line of retries ended in a timeout before it."""
+        return self.spec.get("timeouts", 0)
+
+    @property
+    def is_lost(self) -> bool:
+        """True if it ended without saying anything about its configuration. One timeout may be the machine's fault, a second is not."""
+        return self.end is not None and End(self.end).is_requeued and not (self.end == End.TIMEOUT and self.timeouts >= 1)
+
+    @property
     def counts(self) -> bool:
         """True if the trial is one of the budget's ``trials``."""
-        return self.end is not None and not End(self.end).is_requeued and self.confirms is None
+        return self.end is not None and not self.is_lost and self.confirms is None
 
     @property
     def is_full(self) -> bool:
