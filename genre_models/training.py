@@ -231,8 +231,14 @@ class _Run:
             if not np.isfinite(loss):
                 raise TrainingDiverged(f"loss is {loss} at epoch {epoch}, step {len(results) + 1}: a lower learning rate may help")
             results.append((loss, hits))
+        self._require_finite_weights(epoch)
         loss, hits = np.mean(results, axis=0)  # all batches are equally large
         return {"loss": float(loss), "accuracy": float(hits)}
+
+    def _require_finite_weights(self, epoch: int) -> None:
+        # Some processors' kernels take the ReLU of a NaN for 0: the loss then stays finite over a network that is lost.
+        if not all(np.isfinite(np.asarray(variable)).all() for variable in self.network.core.trainable_variables):
+            raise TrainingDiverged(f"loss is finite but weights are not after epoch {epoch}: a lower learning rate may help")
 
     def _validate(self, epoch: int) -> dict[str, float]:
         ids = self.data.validation_ids

@@ -266,8 +266,8 @@ def test_the_final_retrain_replays_learning_rates_without_validation():
 def test_divergence_names_epoch_and_metric():
     data = Stripes(dtype="float32")
     data._x[3] = np.nan
-    with pytest.raises(TrainingDiverged, match="loss is nan at epoch 1, step") as diverged:
-        run(SMALL, data)
+    with pytest.raises(TrainingDiverged, match="loss is nan at epoch 1, step|weights are not after epoch 1") as diverged:
+        run(SMALL, data)  # which of the two it is depends on the processor's kernels
     assert diverged.value.reason_code == "nan"
     data = Stripes(dtype="float32")
     data._x[-1] = np.nan
