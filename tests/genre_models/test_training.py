@@ -263,16 +263,16 @@ def test_the_final_retrain_replays_learning_rates_without_validation():
     assert fitted.best_epoch == 2 and "val_loss" not in fitted.history[0]
 
 
-def test_divergence_names_epoch_and_metric():
+def test_divergence_names_epoch_and_metric(monkeypatch):
     data = Stripes(dtype="float32")
     data._x[3] = np.nan
     with pytest.raises(TrainingDiverged, match="loss is nan at epoch 1, step|weights are not after epoch 1") as diverged:
         run(SMALL, data)  # which of the two it is depends on the processor's kernels
     assert diverged.value.reason_code == "nan"
-    data = Stripes(dtype="float32")
-    data._x[-1] = np.nan
+    # Probabilities that are no numbers can't be had on every processor: some take the ReLU of a NaN for 0.
+    monkeypatch.setattr("genre_models.training.predict", lambda network, data, ids, batch_size: np.full((len(ids), 3), np.nan))
     with pytest.raises(TrainingDiverged, match="val_loss is not finite at epoch 1"):
-        run(SMALL, data)
+        run(SMALL, Stripes())
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
