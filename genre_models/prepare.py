@@ -124,11 +124,11 @@ class TaskData:
 
     def fingerprint_features(self, family: str) -> dict[str, Any]:
         """Feature settings of a family as a resumed study must match them: files by their content, wherever they lie; ``"?"`` of one that is
-        not there."""
+        not there. A study of before the columns that say how long a file is were left out of tables had them as features: it does not match."""
         settings = self.features[family]
         weights = settings["weights"]
         hashed = {name: _sha256(file) for name, file in weights.items()} if isinstance(weights, dict) else _sha256(weights)
-        return settings | {"weights": hashed, "table": settings["table"] and _sha256(settings["table"])}
+        return settings | {"weights": hashed, "table": settings["table"] and _table_in_use(settings["table"])}
 
     def prepare_features(self, workers: int | None = None, progress: Progress | None = None) -> tuple[int, int, dict[str, str]]:
         """Compute what is missing of the development tracks' features.
@@ -300,6 +300,14 @@ def _sha256(file: str) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return "?"
+
+
+def _table_in_use(path: str) -> str:
+    """Hash of a table, and the columns in it that are no features though a study of before had them."""
+    from genre_models.features.table_read import size_columns
+
+    sizes = size_columns(path)
+    return f"{_sha256(path)} without {', '.join(sizes)}" if sizes else _sha256(path)
 
 
 def _digest(lines: list[str]) -> str:

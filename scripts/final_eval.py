@@ -210,13 +210,20 @@ def require_same_files(view: StudyView, data: TaskData, families: Sequence[str])
     Raises
     ------
     CorpusError
-        Another table or other weights lie there now: scores in validation would say nothing about what is looked at.
+        Another table or other weights lie there now, or the table has a column that was a feature then and is none any more: scores in
+        validation would say nothing about what is looked at.
     """
     known = view.fingerprint.get("families", {})
     for family in families:
         before, now = known.get(family, {}).get("features", {}), data.fingerprint_features(family)
         for name in ("weights", "table"):
             if name in before and "?" not in (before[name], now[name]) and before[name] != now[name]:
+                if str(now[name]).startswith(f"{before[name]} without "):
+                    gone = now[name].partition(" without ")[2]
+                    raise CorpusError(
+                        f"features.{name} of {family}: {gone} of {data.features[family][name]} was a feature when study '{view.name}' was made and is none "
+                        "any more (it is the file's length): search again, under another name"
+                    )
                 raise CorpusError(
                     f"features.{name} of {family}: {data.features[family][name]} is not the file that study '{view.name}' was made with (SHA-256 "
                     f"{_short(before[name])}, now {_short(now[name])}): put that file back, then run the same command again"

@@ -91,7 +91,7 @@ def _describe(table: Table, rows: Sequence[int]) -> dict[str, Any]:
     if not rows:
         return {"content": "", "bytes": 0, "reason": "is in the table no more"}
     faults = [fault for row in rows if (fault := table.fault(row))]
-    facts = {"content": row_content(table, rows), "bytes": len(rows) * table.X.shape[1] * table.X.itemsize}
+    facts = {"content": row_content(table, rows), "bytes": (table.with_sizes or table).X[list(rows)].nbytes}
     return facts | ({"reason": faults[0]} if faults else {})
 
 

@@ -113,6 +113,8 @@ def finite_rows(path: str | Path, rows: Sequence[ScanRow], columns: Sequence[str
     """
     table = read_table(path, finite=False)
     if columns is not None:
+        if table.with_sizes is not None and set(columns) - set(table.columns):  # a model of before the file's length was left out
+            table = table.with_sizes
         missing = sorted(set(columns) - set(table.columns))
         if missing:
             raise CorpusError(f"{table.path}: {len(missing)} columns that were trained on are no features of it: {few(missing)}")

@@ -101,7 +101,7 @@ def columns_that_tell(values: np.ndarray, labels: Sequence[str], tracks: Sequenc
         value belongs to one class while it has few values (a coded class; an album, where they are whole numbers); or whose values in
         their order change class as seldom as they can: whole numbers that count the tracks, and with three classes or more any. A
         track's rows count once. Never where there are fewer than two tracks a class: such a table shows nothing. Whole numbers are
-        judged from three on, the order of any from five: with three tracks of each of three genres up to nine of GTZAN's 58 features
+        judged from three on, the order of any from five: with three tracks of each of three genres up to nine of GTZAN's 58 columns
         part them, with five up to four, with all of them none.
     """
     classes, label = np.unique(np.asarray(labels, str), return_inverse=True)

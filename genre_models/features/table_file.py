@@ -66,6 +66,31 @@ def read_frame(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
     return frame
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """Names of a table's columns, without reading its rows; none where it can't be read, or is FMA's, whose names are in three rows."""
+    try:
+        return tuple(name.strip() for name in _HEADERS[path.suffix.lower()](path))
+    except (OSError, ValueError, KeyError, csv.Error, BadZipFile, EOFError):
+        return ()
+
+
+def _csv_header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return next(csv.reader(stream, delimiter="\t" if path.suffix.lower() == ".tsv" else ","), [])
+
+
+def _parquet_header(path: Path) -> list[str]:
+    from pyarrow import parquet
+
+    return list(parquet.read_schema(path).names)
+
+
+def _npz_header(path: Path) -> list[str]:
+    with np.load(path, allow_pickle=False) as archive:
+        named = [archive[name].astype(str).tolist() for name in archive.files if name.lower() in _COLUMN_NAMES]
+        return [*archive.files, *(name for names in named for name in names)]
+
+
 def _read_csv(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
@@ -140,3 +165,4 @@ def _read_npz(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
 
 
 _READERS = {".csv": _read_csv, ".tsv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
+_HEADERS = {".csv": _csv_header, ".tsv": _csv_header, ".parquet": _parquet_header, ".npz": _npz_header}

@@ -14,10 +14,11 @@ from genre_models.corpus.tracks import few
 from genre_models.durable import sha256_file
 from genre_models.errors import CorpusError
 from genre_models.features.table_columns import HOW_THEY_TELL, columns_that_tell, numbers_of
-from genre_models.features.table_file import read_frame
+from genre_models.features.table_file import column_names, read_frame
 from genre_models.features.table_ids import ID_COLUMNS, LABEL_COLUMNS, SEGMENT_COLUMN, composed, find_id_column, identify_rows, texts_of
 
 _NEVER = (*ID_COLUMNS, *LABEL_COLUMNS, SEGMENT_COLUMN, "file", "path", "index", "")  # nor what pandas calls columns without a name
+SIZE_COLUMNS = ("length", "duration", "n_samples")  # how long the file is: that is the recording's, not the music's
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Table:
         Of the file.
     notes : tuple of str
         What was left out.
+    with_sizes : Table or None
+        The same with the columns that say how long the file is, where there are any. They are no features, but part of what a track is known
+        by, and models of before they were left out take them.
     """
 
     path: Path
@@ -50,6 +54,7 @@ class Table:
     labels: tuple[str, ...] | None
     sha256: str
     notes: tuple[str, ...] = ()
+    with_sizes: Table | None = None
 
     def rows_of(self) -> dict[str, list[int]]:
         """Numbers of each track's rows, in the order of its segments."""
@@ -104,8 +109,8 @@ def read_table(path: str | Path, *, finite: bool = True) -> Table:
     Returns
     -------
     Table
-        Neither the id, nor the label, nor a column of text, nor one that gives the class away (`columns_that_tell`, by the table's own
-        labels, of all its rows: that can only take columns away) is among the columns.
+        Neither the id, nor the label, nor a column of text, nor the file's length (`SIZE_COLUMNS`), nor a column that gives the class away
+        (`columns_that_tell`, by the table's own labels, of all its rows: that can only take columns away) is among the columns.
 
     Raises
     ------
@@ -132,9 +137,16 @@ def read_table(path: str | Path, *, finite: bool = True) -> Table:
         left += [f"{name} (gives the class away)" for name, tells in zip(columns, told, strict=True) if tells]
         table = without_columns(table, told)
         notes += [f"{path.name}: columns give the class away where {HOW_THEY_TELL}"] if told.any() else []
+    table, sizes = _without_sizes(table)
+    left += [f"{name} (the file's length)" for name in sizes]
     if finite:
         table.check_finite(range(len(table.ids)))
     return replace(table, notes=(f"{path.name}: {len(table.columns)} columns are features, not {', '.join(left)}", *notes))
+
+
+def size_columns(path: str | Path) -> list[str]:
+    """Columns of a table that say how long the file is; none where it can't be read. Only its names are looked at."""
+    return [name for name in column_names(Path(path)) if name.lower() in SIZE_COLUMNS]
 
 
 def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
@@ -185,8 +197,9 @@ def _file(id: str) -> str:
 
 
 def row_content(table: Table, rows: Sequence[int]) -> str:
-    """Identity of a track in a table: 32 hex digits over the numbers of its rows."""
-    return hashlib.blake2b(np.ascontiguousarray(table.X[list(rows)]).tobytes(), digest_size=16).hexdigest()
+    """Identity of a track in a table: 32 hex digits over the numbers of its rows, the file's length included."""
+    numbers = (table.with_sizes or table).X[list(rows)]
+    return hashlib.blake2b(np.ascontiguousarray(numbers).tobytes(), digest_size=16).hexdigest()
 
 
 def without_columns(table: Table, told: np.ndarray) -> Table:
@@ -200,6 +213,17 @@ def without_columns(table: Table, told: np.ndarray) -> Table:
     if told.all():
         raise CorpusError(f"{table.path}: every column of numbers gives the class away ({few(table.columns)}): there are no features in it")
     return table.only(~told)
+
+
+def _without_sizes(table: Table) -> tuple[Table, list[str]]:
+    """The table without the columns that say how long the file is, and their names."""
+    sizes = np.array([name.lower() in SIZE_COLUMNS for name in table.columns], bool)
+    if not sizes.any():
+        return table, []
+    names = [name for name, is_size in zip(table.columns, sizes, strict=True) if is_size]
+    if sizes.all():
+        raise CorpusError(f"{table.path}: {few(names)} says how long a file is, and no other column has numbers: there are no features in it")
+    return replace(table.only(~sizes), with_sizes=table), names
 
 
 def _sorted(table: Table) -> Table:

@@ -12,6 +12,7 @@ from genre_models.errors import CorpusError
 from genre_models.features.handcrafted import feature_names
 from genre_models.features.table import read_table
 from genre_models.features.table_columns import columns_that_tell
+from genre_models.features.table_read import size_columns
 from tests.genre_models.tables import gtzan_rows, write_csv, write_fma, write_gtzan
 
 HEADER = ["filename", "length", "a", "b", "label"]
@@ -19,14 +20,14 @@ HEADER = ["filename", "length", "a", "b", "label"]
 
 def test_gtzans_table_of_whole_tracks(tmp_path: Path) -> None:
     table = read_table(write_gtzan(tmp_path / "features_30_sec.csv"))
-    assert table.columns == ("length", "a", "b")
+    assert table.columns == ("a", "b")
     assert table.ids[:3] == ("blues/blues.00000", "blues/blues.00001", "blues/blues.00002")
     assert set(table.segments) == {None}
     assert table.labels == ("blues",) * 3 + ("rock",) * 3
-    assert table.X.shape == (6, 3)
+    assert table.X.shape == (6, 2)
     assert table.X.dtype == np.float32
     assert len(table.sha256) == 64
-    assert "filename (the id), label (the class)" in table.notes[0]
+    assert "2 columns are features, not filename (the id), label (the class), length (the file's length)" in table.notes[0]
 
 
 def test_three_second_rows_are_segments_of_their_track(tmp_path: Path) -> None:
@@ -34,14 +35,14 @@ def test_three_second_rows_are_segments_of_their_track(tmp_path: Path) -> None:
     table = read_table(write_csv(tmp_path / "t.csv", HEADER, [*reversed(rows)]))
     assert table.ids == ("blues/blues.00000",) * 11 + ("blues/blues.00001",) * 11 + ("rock/rock.00000",) * 11 + ("rock/rock.00001",) * 11
     assert table.segments == tuple(range(11)) * 4  # by number, not by text
-    assert np.array_equal(table.X, np.array([row[1:4] for row in rows], np.float32))
+    assert np.array_equal(table.X, np.array([row[2:4] for row in rows], np.float32))
 
 
 def test_real_gtzan_table(real_data: Path) -> None:
     table = read_table(real_data / "gtzan" / "features_30_sec.csv")
     assert len(table.ids) == len(set(table.ids)) == 710
-    assert len(table.columns) == 58
-    assert not {"filename", "label"} & set(table.columns)
+    assert len(table.columns) == 57
+    assert not {"filename", "label", "length"} & set(table.columns)
     assert table.ids[0] == "blues/blues.00000"
     assert np.isfinite(table.X).all()
 
@@ -95,6 +96,35 @@ def test_a_column_of_segments(tmp_path: Path) -> None:
     assert table.ids == ("r/a", "r/a", "r/b")
     assert table.segments == (9, 10, 0)
     assert table.columns == ("f",)
+
+
+def test_how_long_a_file_is_is_no_feature(tmp_path: Path) -> None:
+    header = ["track", "Length", "f", "duration", "length_of_notes", "n_samples", "durations"]
+    rows = [["r/a", 1, 2, 3, 4, 5, 6], ["r/b", 10, 20, 30, 40, 50, 60]]
+    table = read_table(write_csv(tmp_path / "t.csv", header, rows))
+    assert table.columns == ("f", "length_of_notes", "durations"), "by its exact name, in whatever case"
+    assert table.X.tolist() == [[2, 4, 6], [20, 40, 60]]
+    assert table.with_sizes.columns == tuple(header[1:]) and table.with_sizes.X.tolist() == [row[1:] for row in rows]
+    assert "Length (the file's length), duration (the file's length), n_samples" in table.notes[0]
+    with pytest.raises(CorpusError, match="length says how long a file is, and no other column has numbers"):
+        read_table(write_csv(tmp_path / "u.csv", ["track", "length"], [["r/a", 1], ["r/b", 2]]))
+    assert read_table(write_csv(tmp_path / "v.csv", ["track", "f"], [["r/a", 1], ["r/b", 2]])).with_sizes is None
+
+
+def test_the_columns_of_a_files_length_are_found_without_reading_rows(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame({"track": ["r/a", "r/b"], "duration": [1.0, 2.0], "f": [3.0, 4.0]})
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame.to_csv(tmp_path / "a.tsv", index=False, sep="\t")
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.savez(tmp_path / "a.npz", track=np.array(["r/a"]), duration=np.ones(1), f=np.ones(1))
+    np.savez(tmp_path / "matrix.npz", ids=np.array(["r/a"]), X=np.ones((1, 2)), columns=np.array(["duration", "f"]))
+    for name in ("a.csv", "a.tsv", "a.parquet", "a.npz", "matrix.npz"):
+        assert size_columns(tmp_path / name) == ["duration"], name
+    assert size_columns(write_fma(tmp_path / "features.csv", [2, 5])) == []
+    (tmp_path / "broken.parquet").write_bytes(b"\x00 rubbish")
+    assert size_columns(tmp_path / "broken.parquet") == size_columns(tmp_path / "none.csv") == size_columns(tmp_path) == []
 
 
 def test_columns_that_give_the_class_away_are_no_features(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 from genre_models.corpus import open_corpus
 from genre_models.corpus.table_rows import verify_rows
 from genre_models.errors import CacheError, CorpusError, HeldOutError
+from genre_models.families import FAMILIES
 from genre_models.features.table import heldout_vectors, prepare_table, read_table
 from genre_models.features.table_read import match_tracks
 from genre_models.features.table_store import TableStore
 from genre_models.final import verify_table
+from genre_models.prepare import open_task
 from genre_models.scan import Scan, scan_corpus
-from genre_models.settings import DataSettings
+from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.split import deal
 from tests.genre_models.tables import gtzan_rows, write_csv, write_fma, write_gtzan
 
@@ -34,11 +37,11 @@ DEVELOPMENT = _tracks("rock/rock.00001", "blues/blues.00000", "blues/blues.00001
 def test_workers_read_the_development_tracks_rows(tmp_path: Path) -> None:
     path = write_gtzan(tmp_path / "t.csv")
     facts = prepare_table(tmp_path / "cache", path, DEVELOPMENT)
-    assert facts["n_features"] == 3
-    assert facts["columns"] == ["length", "a", "b"]
+    assert facts["n_features"] == 2
+    assert facts["columns"] == ["a", "b"]
     path.rename(tmp_path / "gone.csv")  # workers never open it
     store = TableStore(tmp_path / "cache", facts, DEVELOPMENT)
-    assert store.shape == (3,)
+    assert store.shape == (2,)
     assert store.dtype == np.float32
     items, owners = store.items_of(["rock/rock.00001", "blues/blues.00000"])
     assert items == ["rock/rock.00001", "blues/blues.00000"]
@@ -57,7 +60,7 @@ def test_items_of_a_track_with_several_rows(tmp_path: Path) -> None:
     assert items[10] == "blues/blues.00001\x0010"
     assert owners.tolist() == [0] * 11 + [1] * 11
     rows = gtzan_rows(segments=11)
-    assert np.array_equal(store.features(items[10:11])[0], np.array(rows[21][1:4], np.float32))
+    assert np.array_equal(store.features(items[10:11])[0], np.array(rows[21][2:4], np.float32))
 
 
 def test_a_track_that_is_named_as_a_segment_of_another(tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_rows_are_written_once_and_again_where_they_are_damaged(tmp_path: Path, 
     assert rows.stat().st_mtime_ns == before
     rows.write_bytes(rows.read_bytes()[:-4])
     assert prepare_table(tmp_path / "cache", path, DEVELOPMENT) == facts
-    assert TableStore(tmp_path / "cache", facts, DEVELOPMENT).features(["rock/rock.00001"]).shape == (1, 3)
+    assert TableStore(tmp_path / "cache", facts, DEVELOPMENT).features(["rock/rock.00001"]).shape == (1, 2)
     assert sorted(folder.name for folder in (tmp_path / "cache").iterdir()) == [f"table-{facts['key']}"]
     with pytest.raises(CacheError, match="can't be read"):
         TableStore(tmp_path / "cache", "0" * 16, DEVELOPMENT)
@@ -185,8 +188,10 @@ def test_held_out_vectors_come_from_the_table_that_was_trained_on(tmp_path: Path
     facts = prepare_table(tmp_path / "cache", path, DEVELOPMENT)
     held_out = [_row("rock/rock.00002", path), _row("blues/blues.00002", path)]
     found = list(heldout_vectors(path, facts["sha256"], held_out, facts["columns"]))
-    assert [each.shape for each in found] == [(4, 3), (4, 3)]
-    assert np.array_equal(found[1], np.array([row[1:4] for row in gtzan_rows(segments=4)[8:12]], np.float32))
+    assert [each.shape for each in found] == [(4, 2), (4, 2)]
+    assert np.array_equal(found[1], np.array([row[2:4] for row in gtzan_rows(segments=4)[8:12]], np.float32))
+    old = list(heldout_vectors(path, facts["sha256"], held_out, ["length", "a", "b"]))  # a model of before the length was left out
+    assert np.array_equal(old[1], np.array([row[1:4] for row in gtzan_rows(segments=4)[8:12]], np.float32))
     assert len(list((tmp_path / "cache").iterdir())) == 1
     with pytest.raises(CorpusError, match="has no rows of 1 of 1 tracks: rock/rock.00009"):
         list(heldout_vectors(path, facts["sha256"], [_row("rock/rock.00009", path)]))
@@ -229,6 +234,10 @@ def test_a_tracks_content_is_its_numbers(tmp_path: Path) -> None:
     again = _scan(write_csv(tmp_path / "sorted" / "u.csv", HEADER, rows[::-1]), tmp_path)
     assert first.fingerprint == again.fingerprint
     verify_rows([replace(row, path=tmp_path / "sorted" / "u.csv") for row in first.rows])
+    longer = [[*row[:1], row[1] + 1, *row[2:]] for row in rows]  # no feature, but it tells recordings apart: splits and seals stay as they were
+    assert _scan(write_csv(tmp_path / "v.csv", HEADER, longer), tmp_path).fingerprint != first.fingerprint
+    by_hand = hashlib.blake2b(np.array(rows[0][1:4], np.float32).tobytes(), digest_size=16).hexdigest()
+    assert {row.id: row.content for row in first.rows}["blues/blues.00000"] == by_hand
     rows[3][2] += 1
     changed = write_csv(tmp_path / "t.csv", HEADER, rows)
     assert _scan(changed, tmp_path).fingerprint != first.fingerprint
@@ -237,6 +246,18 @@ def test_a_tracks_content_is_its_numbers(tmp_path: Path) -> None:
     write_csv(changed, HEADER, rows[:3] + rows[4:])
     with pytest.raises(CorpusError, match="blues/blues.00003: its rows in .* are gone"):
         verify_rows(first.rows)
+
+
+def test_a_study_of_before_the_length_was_left_out_does_not_match(tmp_path: Path) -> None:
+    def table_of(path: Path) -> str:
+        data = open_task(DataSettings(source=f"table:{path}"), {"classical": FeatureSettings()}, 0, tmp_path / "cache", values={"classical": values})
+        return data.fingerprint_features("classical")["table"]
+
+    values = {name: [value] for name, value in FAMILIES["classical"].defaults().items()} | {"input": ["table"]}
+    path = write_gtzan(tmp_path / "t.csv", n=10)
+    assert table_of(path) == f"{hashlib.sha256(path.read_bytes()).hexdigest()} without length"
+    path = write_csv(tmp_path / "u.csv", ["filename", "a", "b", "label"], [[row[0], *row[2:]] for row in gtzan_rows(n=10)])
+    assert table_of(path) == hashlib.sha256(path.read_bytes()).hexdigest(), "other tables' studies go on"
 
 
 def test_rows_that_are_not_finite_and_rows_that_are_alike_are_seen_by_the_scan(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from genre_models import verdict
+from genre_models.errors import CorpusError
 from genre_models.seal import Seal
 from scripts import final_eval
 from tests import fake_family, tiny_study
@@ -470,6 +471,15 @@ def test_a_real_network_in_a_real_process_survives_kill_9(made, tmp_path):
     (look,) = seal.looks()
     assert look.opened == opened.opened
     assert 0 <= look.closed["scores"]["accuracy"] <= 1
+
+
+def test_a_column_that_was_a_feature_then_and_is_none_now_is_said():
+    from types import SimpleNamespace
+
+    view = SimpleNamespace(name="old", fingerprint={"families": {"classical": {"features": {"table": "ab" * 32}}}})
+    data = SimpleNamespace(features={"classical": {"table": "t.csv"}}, fingerprint_features=lambda family: {"table": "ab" * 32 + " without length"})
+    with pytest.raises(CorpusError, match="length of t.csv was a feature when study 'old' was made .* search again"):
+        final_eval.require_same_files(view, data, ["classical"])
 
 
 def test_it_runs_from_the_root_of_a_checkout():
