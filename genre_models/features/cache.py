@@ -3,6 +3,9 @@
 ``rows.bin`` holds the rows, ``index.jsonl`` one line for each: content hash, row number, checksum. A line is written only after its row is
 on the disk, so a row that a crash tore is not in the index. A row that fails its checksum is written again at the end; the last line of
 a content counts.
+
+A file that was cut off is never made longer: whoever has it mapped would read zeros where rows were, instead of being told by the system
+(SIGBUS). What is left of it is copied, and a new file takes its name.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genre_models.durable import write_whole
 from genre_models.errors import CacheError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -55,6 +60,14 @@ class RowCache:
                 except (ValueError, KeyError, TypeError):
                     continue
         return entries
+
+    def open(self) -> tuple[dict[str, int], np.ndarray]:
+        """Row number by content hash, of the rows that are on the disk, and all rows (`open_rows`).
+
+        The rows first: of what is added or mended meanwhile the index may name more than is mapped, and that is passed over.
+        """
+        rows = self.open_rows()
+        return {content: row for content, (row, _) in self.index().items() if row < len(rows)}, rows
 
     def open_rows(self) -> np.ndarray:
         """Map all rows read-only [shape=(n_rows, *shape)]; cheap, nothing is read or checked."""
@@ -123,7 +136,7 @@ class RowCache:
         if not arrays:
             return
         if self._next_row is None:  # once, and not for each call: the index grows with the corpus
-            self._next_row = 1 + max((row for row, _ in self.index().values()), default=-1)
+            self._next_row = self._first_free_row()
         first, self._next_row = self._next_row, None  # should this fail, it is read anew
         lines = []
         with self._explained(len(arrays) * self.row_bytes):
@@ -136,7 +149,7 @@ class RowCache:
                     data = np.ascontiguousarray(array).tobytes()
                     file.seek(row * self.row_bytes)
                     file.write(data)
-                    lines.append(json.dumps({"content": content, "row": row, "check": _checksum(data)}))
+                    lines.append(_line(content, row, _checksum(data)))
                 file.flush()
                 os.fsync(file.fileno())
             with self._index_path.open("ab") as file:
@@ -145,6 +158,19 @@ class RowCache:
                 file.flush()
                 os.fsync(file.fileno())
         self._next_row = first + len(arrays)
+
+    def _first_free_row(self) -> int:
+        index = self.index()
+        n_named = 1 + max((row for row, _ in index.values()), default=-1)
+        n_rows = self._rows_path.stat().st_size // self.row_bytes if self._rows_path.exists() else 0
+        if n_named <= n_rows:
+            return n_named
+        left = {content: entry for content, entry in index.items() if entry[0] < n_rows}
+        with self._explained(n_rows * self.row_bytes):
+            # In this order: `open` looks at the rows first, so it never sees new rows under an old index.
+            write_whole(self._index_path, lambda new: new.write_text("".join(_line(content, *entry) + "\n" for content, entry in left.items())))
+            write_whole(self._rows_path, lambda new: _copy_start(self._rows_path, new, n_rows * self.row_bytes))
+        return n_rows
 
     @contextmanager
     def _explained(self, n_bytes: int) -> Iterator[None]:
@@ -157,6 +183,18 @@ class RowCache:
                     "above is a cache and safe to delete) and start again: what is stored so far stays valid"
                 ) from error
             raise CacheError(f"{self.folder}: the feature cache can't be written: {error.strerror or error}") from error
+
+
+def _line(content: str, row: int, check: str) -> str:
+    return json.dumps({"content": content, "row": row, "check": check})
+
+
+def _copy_start(path: Path, copy: Path, n_bytes: int) -> None:
+    with copy.open("wb") as target:
+        if n_bytes:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, target, 2**20)
+            target.truncate(n_bytes)
 
 
 def _checksum(data: bytes) -> str:

@@ -1,5 +1,8 @@
 """Features of the development tracks: made once by `FeatureStore.prepare`, then read by any number of processes.
 
+A reader mends what has been removed or cut off since. What it has mapped when a file is cut off ends its process (SIGBUS): that is a lost worker,
+and the next one mends.
+
 The store knows the tracks it was given and no others, so no held-out item can be decoded or read through it.
 """
 
@@ -116,7 +119,7 @@ class FeatureStore:
         return Prepared(decoded, cached, time.perf_counter() - started, failed)
 
     def features(self, ids: Sequence[str]) -> np.ndarray:
-        """Read the features of some tracks.
+        """Read the features of some tracks; what is missing is made now, by one process at a time.
 
         Parameters
         ----------
@@ -132,7 +135,7 @@ class FeatureStore:
         HeldOutError
             If an id is not one of the store's tracks.
         CacheError
-            If a track has no features in the cache.
+            If a track has no features in the cache and none can be made, or the cache can't be written.
         """
         unknown = [str(id) for id in ids if id not in self._tracks]
         if unknown:
@@ -142,21 +145,17 @@ class FeatureStore:
             )
         if self._rows is None or any(id not in self._row_of for id in ids):  # rows may have been added since
             self._open()
-        absent = [str(id) for id in ids if id not in self._row_of]
-        if absent:
-            raise CacheError(
-                f"{self._cache.folder}: no features of {absent[0]} ({len(absent)} of {len(ids)} are absent); they must be prepared first"
-            )
+        if any(id not in self._row_of for id in ids):
+            failed = self.prepare(workers=1).failed  # not at fault here: the cache was removed or cut off after it was prepared
+            self._open()
+            if absent := [str(id) for id in ids if id not in self._row_of]:
+                told = failed.get(absent[0], "the cache is being removed")
+                raise CacheError(f"{self._cache.folder}: {len(absent)} of {len(ids)} items have no features: {absent[0]}: {told}")
         return np.ascontiguousarray(self._rows[[self._row_of[id] for id in ids]])
 
     def _open(self) -> None:
-        index = self._cache.index()
-        self._rows = self._cache.open_rows()
-        self._row_of = {
-            id: index[track["content"]][0]
-            for id, track in self._tracks.items()
-            if track["content"] in index and index[track["content"]][0] < len(self._rows)
-        }
+        row_of, self._rows = self._cache.open()
+        self._row_of = {id: row_of[track["content"]] for id, track in self._tracks.items() if track["content"] in row_of}
 
     def _decode(
         self,

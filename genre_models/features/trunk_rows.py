@@ -73,8 +73,7 @@ class CutRows:
         def has(cache: RowCache) -> set[str]:
             if checked:
                 return cache.find_sound(contents)
-            on_disk = len(cache.open_rows())  # what the index names may have been cut off
-            return {content for content, (row, _) in cache.index().items() if row < on_disk} & set(contents)
+            return cache.open()[0].keys() & set(contents)
 
         wanted = set(contents)
         if self.flat:
@@ -133,9 +132,7 @@ class CutRows:
 
     def _open(self, cache: RowCache) -> tuple[dict[str, int], np.ndarray]:
         if cache.folder.name not in self._opened:
-            index = cache.index()  # before the rows: what it names is on the disk
-            rows = cache.open_rows()
-            self._opened[cache.folder.name] = {content: row for content, (row, _) in index.items() if row < len(rows)}, rows
+            self._opened[cache.folder.name] = cache.open()
         return self._opened[cache.folder.name]
 
 
