@@ -81,7 +81,7 @@ class Loop:
     @property
     def running(self) -> list[Trial]:
         """Trials under way."""
-        return [t for t in self.owner.trials.values() if t.state == "RUNNING"]
+        return self.owner.roster.running
 
     @property
     def keeps_failing(self) -> bool:
@@ -131,7 +131,7 @@ class Loop:
         paused = self.owner.paused()
         if searching:
             return None
-        if paused and not any(t.is_full for t in self.owner.trials.values()):
+        if paused and not self.owner.roster.has_full:
             return lambda: self._resume(self._most_advanced(paused))
         if paused:
             return lambda: self._end_paused(paused, "the search ended before it was among the best of its rung")
@@ -168,11 +168,10 @@ class Loop:
             return False
         if self.limits.trials is None:
             return True
-        taken = sum(t.counts or (t.confirms is None and (t.state == "RUNNING" or t.paused is not None)) for t in self.owner.trials.values())
-        return taken < self.limits.trials
+        return self.owner.roster.taken < self.limits.trials
 
     def _paused(self, root: int) -> Trial:
-        return next(t for t in self.owner.paused() if t.root == root)
+        return self.owner.roster.paused_of([root])[0]
 
     # -- beginnings ------------------------------------------------------------------------------------------------
 
@@ -382,8 +381,7 @@ class Loop:
             self._end_paused(losers, "not among the best of its rung")
 
     def _losers(self) -> list[Trial]:
-        roots = set(self._scheduler.losers())
-        return [t for t in self.owner.paused() if t.root in roots]
+        return self.owner.roster.paused_of(self._scheduler.losers())
 
     def _end_paused(self, trials: list[Trial], why: str) -> None:
         for trial in trials:
@@ -422,7 +420,7 @@ class Loop:
 
     def _name_first(self) -> None:
         """Where nothing could win otherwise, what has come furthest is finished although the time is up."""
-        if self._finish_first is not None or any(t.is_full for t in self.owner.trials.values()):
+        if self._finish_first is not None or self.owner.roster.has_full:
             return
         candidates = [t for t in (*self.running, *self.owner.paused(), *self.owner.waiting()) if t.confirms is None]
         candidates = [t for t in candidates if t.number not in self._asked_to_end]

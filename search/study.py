@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from search.fingerprint import completed
+from search.roster import Roster
 from search.storage import StudyStorage
 from search.study_view import database, refuse_mismatch, trial_of
 from search.trial import MAX_RETRIES, End, Trial
@@ -78,6 +79,7 @@ class StudyOwner:
         self._pending: dict[int, dict[int, float]] = {}
         frozen = self.storage.get_all_trials(self._study_id)
         self.trials: dict[int, Trial] = {t.number: trial_of(t) for t in frozen}
+        self.roster = Roster(self.trials.values())
         self._take_in_orphans()
 
     def _set(self, key: str, value: Any) -> None:
@@ -119,28 +121,34 @@ class StudyOwner:
             self._study_id, TrialState.RUNNING, params, attrs, number=self.next_number
         )
         values = {name: value for name, (value, _) in params.items()}
-        self.trials[number] = Trial(number, "RUNNING", spec, values, trial_id=trial_id, bracket=bracket)
-        return self.trials[number]
+        return self._take_in(Trial(number, "RUNNING", spec, values, trial_id=trial_id, bracket=bracket))
+
+    def _take_in(self, trial: Trial) -> Trial:
+        self.trials[trial.number] = trial
+        self.roster.note(trial)
+        return trial
 
     def start_waiting(self, trial: Trial, params: Mapping[str, tuple[Any, BaseDistribution]]) -> Trial:
         """Set a requeued trial running."""
         self.storage.start_waiting(trial.trial_id, params)
         trial.state = "RUNNING"
+        self.roster.note(trial)
         return trial
 
     def resume(self, trial: Trial) -> Trial:
         """Set a paused trial running again."""
         self.storage.start_waiting(trial.trial_id, {}, {"paused": None})
         trial.state, trial.paused = "RUNNING", None
+        self.roster.note(trial)
         return trial
 
     def waiting(self) -> list[Trial]:
         """Requeued trials that have not been started again, oldest first."""
-        return [t for t in self.trials.values() if t.state == "WAITING" and t.paused is None]
+        return self.roster.waiting
 
     def paused(self) -> list[Trial]:
         """Trials that the scheduler let wait, oldest first."""
-        return [t for t in self.trials.values() if t.paused is not None]
+        return self.roster.paused
 
     # -- middles and ends ------------------------------------------------------------------------------------------
 
@@ -173,6 +181,7 @@ class StudyOwner:
         trial.checkpoint = None if checkpoint is None else dict(checkpoint)
         attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint}
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
+        self.roster.note(trial)
         return trial
 
     def keep_checkpoint(self, number: int, checkpoint: Mapping[str, Any]) -> Trial:
@@ -219,6 +228,7 @@ class StudyOwner:
         self.storage.write_trial(
             trial.trial_id, self._pending.pop(number, {}), attrs, TrialState[end.state], trial.value
         )
+        self.roster.note(trial)
         self._requeue(trial)
         return trial
 
@@ -256,11 +266,11 @@ class StudyOwner:
         )
         successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
         successor.checkpoint, successor.bracket, successor.outcome = trial.checkpoint, trial.bracket, attrs.get("outcome", {})
-        self.trials[number] = successor
+        self._take_in(successor)
 
     def successor(self, trial: Trial) -> Trial | None:
         """The trial that repeats a lost one, if any."""
-        return next((t for t in self.trials.values() if t.retry_of == trial.number), None)
+        return self.roster.successor(trial)
 
     def _ancestors(self, trial: Trial) -> int:
         """How often this trial's configuration was lost to a crash; a stop the user asked for is not held against it."""
