@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from search.domains import plain
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import family_part
+from search.location import STORAGE_PATTERN, STORAGE_REMEDY
 from search.problems import Problems, nearest, shown
 from search.sampler_rules import check_sampler
 from search.space import FamilySpace
@@ -55,6 +56,14 @@ class Budget(_Section):
         return self
 
 
+class Share(_Section):
+    """What the workers of one family need; what is left out is as for all."""
+
+    cpus: Count | None = None
+    gpus: Annotated[float, Field(ge=0)] | None = None
+    custom: dict[str, Annotated[float, Field(gt=0)]] | None = None
+
+
 class Resources(_Section):
     """What one trial may use: processor cores, GPUs, memory in GiB, 10^9 floating point operations of one item's forward pass.
 
@@ -73,6 +82,8 @@ class Resources(_Section):
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5
     first_epoch_minutes: Annotated[float, Field(gt=0)] = 60
     hang_minutes: Annotated[float, Field(gt=0)] = 10
+    custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    families: dict[str, Share] = Field(default_factory=dict)
     gflops: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -87,6 +98,7 @@ class Settings(_Section):
     """The engine's own keys of a space file.
 
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
+    `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     """
 
     study: str
@@ -102,6 +114,14 @@ class Settings(_Section):
     resources: Resources = Resources()
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     skip_unavailable: bool = False
+    storage: str | None = None
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_names_a_variable(cls, storage: str | None) -> str | None:
+        if storage is not None and STORAGE_PATTERN.fullmatch(storage) is None:
+            raise ValueError(f"must be env:NAME; {STORAGE_REMEDY}")
+        return storage
 
     @field_validator("study")
     @classmethod
@@ -146,6 +166,7 @@ class SearchConfig:
     resources: Resources
     precision: str
     skip_unavailable: bool
+    storage: str | None
     families: dict[str, FamilySpace]
     sections: dict[str, BaseModel]
     family_sections: dict[str, dict[str, BaseModel]]
@@ -224,6 +245,9 @@ def load_space(
     check_sampler(data.get("sampler"), [name for name in named if name in families], spaces, problems)
     sound = {name: data.get(name) or {} for name in overridable if models[name] is not None}
     family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
+    for name in sorted(set() if settings is None else settings.resources.families):
+        if name not in named:
+            problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))
     problems.raise_if_any()
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return SearchConfig(path=path, source_text=text, families=spaces, sections=models, family_sections=family_sections, **fields)

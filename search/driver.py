@@ -16,6 +16,8 @@ from search.confirm import confirmations, finalists
 from search.engines import Engine
 from search.engines.inline import InlineEngine
 from search.errors import SearchError
+from search.lease import Lease
+from search.location import locate
 from search.loop import Loop
 from search.rules import Confirmation, Limits, Monitor, Rules, Saving, SpecParts
 from search.sampling import Proposer
@@ -66,6 +68,7 @@ def drive(
     folds: int = 1,
     defaults: Mapping[str, Any] | None = None,
     blocked: Collection[str] = (),
+    lease: Lease | None = None,
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
 
@@ -95,14 +98,19 @@ def drive(
         What a study did that was made before a key of the fingerprint existed.
     blocked : collection of str
         Families that are not to be tried in this run.
+    lease : Lease, optional
+        The caller's; it says where the study is, and is asked before each write.
 
     Raises
     ------
+    LeaseLost
+        Another driver has the study now: this one has stopped writing.
     SearchError
         If the study was made with other settings, no worker can be started, or a trial of a blocked family waits to go on.
     """
     maximize = config.objective.direction == "maximize"
-    owner = StudyOwner(studies_dir, config.study, maximize=maximize, fingerprint=fingerprint, defaults=defaults)
+    location = locate(studies_dir, config.study, config.storage) if lease is None else lease.location
+    owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease)
     owner.describe(about or {})
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
     budget = config.budget
@@ -120,6 +128,7 @@ def drive(
     try:
         _require_none_waits(owner, blocked)
         with watching(owner) as monitor:
+            owner.storage.note = monitor.note
             proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked)
             limits = Limits(trials=budget.trials, minutes=budget.minutes)
             rules = make_rules(config, maximize, folds, tuple(blocked))
@@ -129,7 +138,8 @@ def drive(
             interrupted = _run(loop, make_engine(config, address), place, monitor)
     finally:
         owner.close()
-        keep_best_artifacts(Path(place.trials_dir), list(owner.trials.values()), maximize)
+        if owner.storage.given_up is None:  # else they may be another driver's
+            keep_best_artifacts(Path(place.trials_dir), list(owner.trials.values()), maximize)
     return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing)
 
 
@@ -192,9 +202,9 @@ def make_engine(config: SearchConfig, address: str | None) -> Engine:
     """The engine that the space file or the command line names."""
     if config.engine == "inline":
         return InlineEngine()
-    from search.engines.ray_pool import RayEngine  # Ray takes a second to import; the inline engine does without
+    from search.engines.ray_engine import RayEngine  # Ray takes a second to import; the inline engine does without
 
-    return RayEngine(config.workers, config.resources.cpus, config.resources.gpus, address)
+    return RayEngine(config.workers, config.resources, address)
 
 
 @contextmanager

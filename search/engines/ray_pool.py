@@ -1,279 +1,331 @@
-"""A pool of long-lived Ray actors around the driver, which alone decides and writes.
+"""A pool of long-lived Ray actors around the driver, which alone decides and writes (search/engines/ray_worker.py has what they run).
 
-    worker --report--> mailbox <--exchange-- driver
-
-The mailbox holds no state worth keeping: it passes reports to the driver and decisions back. Workers never see the
-study's storage. A worker that dies costs its trial one requeue.
+A worker that dies, hangs or takes too much memory costs its trial at most what it did since its last checkpoint. Nodes that join are used, nodes
+that are lost are done without.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import logging
 import os
 import signal
-import socket
+import time
+import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from search.engines.ray_capacity import MAILBOX, Shape, fair_share, nodes, share_of_memory
+from search.engines.ray_connect import first_line, is_gone, last_line
+from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
 from search.errors import SearchError
 from search.loop import Loop
-from search.worker import Errand, Failure, Workplace, available_cores, build_objective, run_trial
+from search.patience import Patience
+from search.trial import Trial
+from search.worker import Failure, Workplace
 
 #: TensorFlow keeps about 6 MB of every model, whatever one does; a fresh process gives it back.
 TRIALS_PER_WORKER = 50
 #: So many workers lost in a row without a finished trial: something kills them all.
 WORKERS_LOST = 6
 _POLL_SECONDS = 0.5
-_EXIT_SECONDS = 3.0
-_OBJECT_STORE_BYTES = 100 * 2**20
+_CAPACITY_SECONDS = 5.0
+#: A trial that waits so long for a worker of its kind gets the room of others; so long without any worker is said.
+_ROOM_SECONDS = 20.0
+_WAITING_SECONDS = 60.0
 
 
-@ray.remote(num_cpus=0, max_concurrency=1000)
-class Mailbox:
-    """Carries reports to the driver and decisions back."""
-
-    def __init__(self) -> None:
-        self._inbox: list[tuple[int, int, int, dict[str, float]]] = []
-        self._waiting: dict[int, asyncio.Future[str]] = {}
-        self._arrived = asyncio.Event()
-
-    async def report(self, generation: int, number: int, epoch: int, metrics: dict[str, float]) -> str:
-        """Called by a worker; returns the driver's decision."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        self._inbox.append((generation, number, epoch, metrics))
-        self._arrived.set()
-        return await answer
-
-    async def exchange(self, answers: dict[int, str]) -> list[tuple[int, int, int, dict[str, float]]]:
-        """Called by the driver: hand over decisions, take the next reports, wait for some if there are none."""
-        for number, decision in answers.items():
-            waiting = self._waiting.pop(number, None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(decision)
-        if not self._inbox:
-            self._arrived.clear()
-            await self._arrived.wait()
-        messages, self._inbox = self._inbox, []
-        return messages
+class RayDied(Exception):
+    """The processes that Ray itself consists of are gone; the driver lives."""
 
 
-@ray.remote(max_restarts=0)
-class Worker:
-    """Builds its objective once, then runs one trial after another."""
+@dataclass(frozen=True)
+class Staff:
+    """What workers there are to be.
 
-    def __init__(self, place: Workplace, mailbox: Any, generation: int) -> None:
-        self._mailbox, self._generation = mailbox, generation
-        self._objective = build_objective(place)
+    Attributes
+    ----------
+    workers : int or None
+        None takes a fair share of what there is, for as long as the search runs.
+    shape : Shape
+        Of a worker.
+    shapes : dict of str to Shape
+        Families whose trials need another.
+    memory_mib : float or None
+        What a worker may take; None is its share of its machine.
+    first_seconds, later_seconds : float
+        What silence is taken for hanging.
+    """
 
-    def ready(self) -> int:
-        """Process id, once the objective is built."""
-        return os.getpid()
+    workers: int | None
+    shape: Shape
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    memory_mib: float | None = None
+    first_seconds: float = 3600.0
+    later_seconds: float = 600.0
 
-    def run(self, errand: Errand) -> dict[str, Any] | Failure:
-        """Run a trial; its reports go through the mailbox."""
-
-        def ask(epoch: int, metrics: Mapping[str, float]) -> str:
-            return ray.get(self._mailbox.report.remote(self._generation, errand.number, epoch, dict(metrics)))
-
-        return run_trial(self._objective, errand, ask)
+    def shape_of(self, family: str) -> Shape:
+        """What trials of a family need."""
+        return self.shapes.get(family, self.shape)
 
 
-class RayEngine:
-    """Runs trials on Ray workers, on this machine or on an existing cluster.
+@dataclass(eq=False)
+class _Hand:
+    """A worker and what is known of it."""
+
+    actor: Any
+    shape: Shape
+    since: float
+    place: Ready | None = None
+    served: int = 0
+
+
+class Pool:
+    """The workers of one run, and what each is doing.
 
     Parameters
     ----------
-    workers : int or None
-        None takes what the machine or the cluster offers.
-    cpus, gpus : float
-        Of each worker.
-    address : str or None
-        Of an existing cluster; None starts Ray on this machine for the length of the search.
+    loop : Loop
+    place : Workplace
+    staff : Staff
+    raylet : psutil.Process or None
+        Of a Ray of our own.
     """
 
-    def __init__(self, workers: int | None, cpus: int = 1, gpus: float = 0, address: str | None = None) -> None:
-        self._workers, self._cpus, self._gpus, self._address = workers, cpus, gpus, address
-
-    def run(self, loop: Loop, place: Workplace) -> None:
-        """Run trials until the loop starts no more; Ray is shut down however this ends."""
-        if not loop.has_work:
-            return  # a study that is done answers without starting Ray
-        loop.note("starting Ray on this machine" if self._address is None else f"joining the Ray cluster at {self._address}")
-        handler = signal.getsignal(signal.SIGTERM)
-        before = _descendants()
-        self._connect()
-        if handler is not None:
-            signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
-        try:
-            workers = self._count()
-            loop.note(f"{workers} worker{'s' if workers > 1 else ''}, {self._cpus} core{'s' if self._cpus > 1 else ''} each")
-            _Pool(loop, place, workers, self._cpus, self._gpus).run()
-        finally:
-            started_here = _descendants() - before
-            ray.shutdown()
-            _see_off(started_here)
-
-    def _connect(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
-        if self._address is not None:
-            try:
-                _knock(self._address)
-                ray.init(address=self._address, log_to_driver=False, logging_level=logging.ERROR)
-            except (OSError, RayError, ValueError, RuntimeError) as error:
-                raise SearchError(
-                    f"--address {self._address}: no Ray cluster answers there ({_first_line(error)}); "
-                    "start one with 'ray start --head', or leave --address out to run on this machine"
-                ) from error
-            return
-        # If this driver is killed, Ray's helper processes wait so long (seconds) for a head that will not come back.
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-        workers = self._workers or max(1, available_cores() // self._cpus)
-        ray.init(
-            num_cpus=workers * self._cpus,
-            num_gpus=None if self._gpus else 0,
-            object_store_memory=_OBJECT_STORE_BYTES,
-            **quiet,
-        )
-
-    def _count(self) -> int:
-        if self._workers is not None:
-            return self._workers
-        resources = ray.cluster_resources()
-        count = int(resources.get("CPU", 1) // self._cpus)
-        if self._gpus:
-            count = min(count, int(resources.get("GPU", 0) / self._gpus))
-        return max(1, count)
-
-
-class _Pool:
-    """The workers of one run, and what each is doing."""
-
-    def __init__(self, loop: Loop, place: Workplace, workers: int, cpus: int, gpus: float) -> None:
-        self._loop, self._place, self._shipped = loop, place, ray.put(place)
+    def __init__(self, loop: Loop, place: Workplace, staff: Staff, raylet: psutil.Process | None) -> None:
+        self._loop, self._place, self._staff, self._raylet = loop, place, staff, raylet
         self._generation = loop.owner.generation
-        self._mailbox = Mailbox.remote()
-        self._make = Worker.options(num_cpus=cpus, num_gpus=gpus).remote
-        self._wanted = workers
-        self._starting: dict[Any, Any] = {}  # ready() reference -> worker
-        self._idle: list[Any] = []
-        self._busy: dict[Any, tuple[Any, int]] = {}  # run() reference -> (worker, trial number)
-        self._served: dict[Any, int] = {}  # worker -> trials it has run
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        name = f"{MAILBOX}{loop.owner.name}-{uuid.uuid4().hex[:8]}"
+        self._mailbox = Mailbox.options(name=name, scheduling_strategy=here).remote()
+        self._shipped: dict[Shape, Any] = {}  # reference to the workplace, for each shape
+        self._starting: dict[Any, _Hand] = {}  # by the reference of ready()
+        self._idle: list[_Hand] = []
+        self._busy: dict[Any, tuple[_Hand, int]] = {}  # by the reference of run(): and the trial's number
+        self._held: list[tuple[Trial, float]] = []  # trials that wait for a worker of their shape, and since when
+        self._over_memory: dict[int, str] = {}
+        self._patience = Patience(staff.first_seconds, staff.later_seconds)
+        self._wanted, self._looked = 0, -_CAPACITY_SECONDS
         self._lost_in_a_row = 0
+        self._had_a_worker = time.monotonic()
 
     def run(self) -> None:
-        """Until nothing is started and nothing runs."""
-        for _ in range(self._wanted):
-            self._start_worker()
+        """Until nothing is started and nothing runs.
+
+        Raises
+        ------
+        RayDied
+            Ray has to be started anew.
+        SearchError
+            Workers die one after another.
+        """
         letter = self._mailbox.exchange.remote({})
+        turned = time.monotonic()
         while True:
+            self._look_at_capacity()
             self._fill()
-            if not self._busy and not (self._starting and self._loop.has_work):
+            if not self._busy and not self._held and not (self._starting and self._loop.has_work):
                 return
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
+            turned = self._forgive_absence(turned)
             self._loop.tick()
             for reference in ready:
                 if reference == letter:
-                    letter = self._mailbox.exchange.remote(self._answer(ray.get(letter)))
+                    letter = self._mailbox.exchange.remote(self._answer(self._opened(letter)))
                 elif reference in self._busy:
                     self._take_result(reference)
-                else:
+                elif reference in self._starting:
                     self._take_ready(reference)
+            if is_gone(self._raylet):
+                raise RayDied("Ray's node process died")
+            self._end_hanging()
 
-    def _start_worker(self) -> None:
-        worker = self._make(self._shipped, self._mailbox, self._generation)
-        self._starting[worker.ready.remote()] = worker
-        self._served[worker] = 0
+    @staticmethod
+    def _opened(letter: Any) -> list[Message]:
+        try:
+            return ray.get(letter)
+        except RayError as error:
+            raise RayDied(f"the way to the workers is gone: {first_line(error)}") from error
+
+    def _forgive_absence(self, turned: float) -> float:
+        """A driver that was stopped, or waited for its database, has not listened meanwhile."""
+        now = time.monotonic()
+        if now - turned > 4 * _POLL_SECONDS:
+            self._patience.forgive(now - turned)
+        return now
+
+    # -- how many there are ----------------------------------------------------------------------------------------
+
+    def _look_at_capacity(self) -> None:
+        """Every few seconds: nodes come and go, and so do other searches."""
+        now = time.monotonic()
+        if self._busy or self._idle:
+            self._had_a_worker = now
+        elif now - self._had_a_worker > _WAITING_SECONDS:
+            self._had_a_worker = now
+            self._loop.note(f"waiting for a node that has {self._staff.shape} free")
+        if now - self._looked < _CAPACITY_SECONDS:
+            return
+        self._looked, before = now, self._wanted
+        self._wanted = self._staff.workers or fair_share(self._staff.shape)
+        if self._wanted != before:
+            self._loop.note(f"{self._wanted} worker{'s' if self._wanted > 1 else ''}, {self._staff.shape} each")
+        for hand in [*self._starting.values(), *self._idle][: max(0, self._count - self._wanted)]:
+            self._dismiss(hand)
+
+    @property
+    def _count(self) -> int:
+        return len(self._starting) + len(self._idle) + len(self._busy)
+
+    def _start(self, shape: Shape) -> None:
+        if shape not in self._shipped:
+            self._shipped[shape] = ray.put(replace(self._place, threads=shape.cpus))
+        memory = self._staff.memory_mib or share_of_memory(shape, nodes())
+        actor = Worker.options(**shape.options).remote(self._shipped[shape], self._mailbox, self._generation, memory)
+        self._starting[actor.ready.remote()] = _Hand(actor, shape, time.monotonic())
+
+    def _dismiss(self, hand: _Hand) -> None:
+        """A worker that does nothing ends."""
+        self._starting = {reference: each for reference, each in self._starting.items() if each is not hand}
+        self._idle = [each for each in self._idle if each is not hand]
+        ray.kill(hand.actor)
+
+    # -- who does what ---------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        while self._idle and (trial := self._loop.next()) is not None:
-            worker = self._idle.pop()
-            self._busy[worker.run.remote(self._loop.errand(trial, self._place))] = (worker, trial.number)
+        """Give trials to free workers, and start the workers that are missing."""
+        self._make_room()
+        while self._idle and not self._held:
+            trial = self._loop.next()
+            if trial is None:
+                break
+            self._hand_out(trial)
+        if not self._held and self._count < self._wanted and (self._busy or self._loop.has_work):
+            for _ in range(self._wanted - self._count):
+                self._start(self._staff.shape)
 
-    def _answer(self, messages: list[tuple[int, int, int, dict[str, float]]]) -> dict[int, str]:
+    def _hand_out(self, trial: Trial) -> None:
+        shape = self._staff.shape_of(trial.family)
+        hand = next((each for each in self._idle if each.shape == shape), None)
+        if hand is not None:
+            self._set_to_work(hand, trial)
+            return
+        self._held.append((trial, time.monotonic()))
+        self._dismiss(self._idle[0])
+        self._start(shape)
+
+    def _set_to_work(self, hand: _Hand, trial: Trial) -> None:
+        self._idle = [each for each in self._idle if each is not hand]
+        self._busy[hand.actor.run.remote(self._loop.errand(trial, self._place))] = (hand, trial.number)
+        self._patience.begun(trial.number, time.monotonic())
+
+    def _make_room(self) -> None:
+        """A trial that needs more than one other worker's room gets that of all who are free, and somebody starts for it."""
+        if not self._held:
+            return
+        now = time.monotonic()
+        for trial, _ in list(self._held):
+            shape = self._staff.shape_of(trial.family)
+            hand = next((each for each in self._idle if each.shape == shape), None)
+            if hand is not None:
+                self._held = [(each, since) for each, since in self._held if each is not trial]
+                self._set_to_work(hand, trial)
+            elif not any(each.shape == shape for each in self._starting.values()):
+                self._start(shape)
+        if self._held and now - self._held[0][1] > _ROOM_SECONDS:
+            for hand in list(self._idle):
+                self._dismiss(hand)
+
+    # -- what they say ---------------------------------------------------------------------------------------------
+
+    def _answer(self, messages: list[Message]) -> dict[int, str]:
         live = {number for _, number in self._busy.values()}
-        return {
-            number: str(self._loop.report(number, epoch, metrics))
-            for generation, number, epoch, metrics in messages
-            if generation == self._generation and number in live  # an older driver's worker is not ours to answer
-        }
+        answers = {}
+        for message in messages:
+            if message.generation != self._generation or message.number not in live:
+                continue  # an older driver's worker, or one that was given up, is not ours to answer
+            self._patience.heard(message.number, time.monotonic())
+            if message.kind == "report":
+                answers[message.number] = str(self._loop.report(message.number, message.epoch, message.content))
+            elif message.kind == "saved":
+                self._loop.saved(message.number, message.content)
+            else:
+                held, limit = message.content["mib"], message.content["limit_mib"]
+                told = f"its worker held {held:.0f} MiB, and {limit:.0f} MiB is the most (resources.worker_memory_gib)"
+                self._over_memory[message.number] = told
+        return answers
 
     def _take_ready(self, reference: Any) -> None:
-        worker = self._starting.pop(reference)
+        hand = self._starting.pop(reference)
         try:
-            ray.get(reference)
+            hand.place = ray.get(reference)
         except RayActorError as error:
-            self._served.pop(worker)
             self._count_loss(error)
-            self._start_worker()
         else:
-            self._idle.append(worker)
+            self._idle.append(hand)
 
     def _take_result(self, reference: Any) -> None:
-        worker, number = self._busy.pop(reference)
+        hand, number = self._busy.pop(reference)
+        self._patience.ended(number)
         try:
-            result = ray.get(reference)
-        except OutOfMemoryError as error:
-            self._loop.failed(number, "memory", _first_line(error))
-            self._replace(worker)
-            return
+            result: Result = ray.get(reference)
         except RayError as error:
-            self._loop.lost(number, f"worker lost: {_first_line(error)}")
-            self._count_loss(error)
-            self._replace(worker)
+            self._take_loss(number, error)
+            with contextlib.suppress(RayError):
+                ray.kill(hand.actor)
             return
         self._lost_in_a_row = 0
-        if isinstance(result, Failure):
-            self._loop.failed(number, result.reason_code, result.message)
+        if isinstance(result.outcome, Failure):
+            self._loop.failed(number, result.outcome.reason_code, result.outcome.message)
         else:
-            self._loop.finished(number, result)
-        self._served[worker] += 1
-        if self._served[worker] >= TRIALS_PER_WORKER:
-            self._replace(worker)
-        else:
-            self._idle.append(worker)
+            self._loop.finished(number, result.outcome)
+        hand.served += 1
+        self._idle.append(hand)
+        if hand.served >= TRIALS_PER_WORKER or result.is_outgrown or self._count > self._wanted:
+            self._dismiss(hand)
 
-    def _replace(self, worker: Any) -> None:
-        self._served.pop(worker)
-        ray.kill(worker)
-        if self._busy or self._loop.has_work:
-            self._start_worker()
+    def _take_loss(self, number: int, error: RayError) -> None:
+        over_memory = self._over_memory.pop(number, None)
+        if over_memory is not None:
+            self._loop.failed(number, "memory", over_memory)
+        elif isinstance(error, OutOfMemoryError):
+            self._loop.failed(number, "memory", first_line(error))
+        else:
+            self._loop.lost(number, f"worker lost: {first_line(error)}")
+            if not is_gone(self._raylet):
+                self._count_loss(error)
 
     def _count_loss(self, error: Exception) -> None:
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= WORKERS_LOST:
-            raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {_last_line(error)}")
+            raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {last_line(error)}")
 
+    # -- who says nothing ------------------------------------------------------------------------------------------
 
-def _descendants() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+    def _end_hanging(self) -> None:
+        overdue = self._patience.overdue(time.monotonic())
+        for reference, (hand, number) in list(self._busy.items()):
+            if number not in overdue:
+                continue
+            self._busy.pop(reference)
+            self._patience.ended(number)
+            self._kill(hand)
+            key = "hang_minutes" if self._loop.owner.trials[number].reports else "first_epoch_minutes"
+            self._loop.timed_out(number, f"no sign of life for {overdue[number]:.0f} s: its worker was ended (resources.{key})")
 
-
-def _see_off(processes: set[psutil.Process]) -> None:
-    """End what Ray left: a worker may hang in TensorFlow's exit handlers after the raylet, which would have killed it, is gone."""
-    _, left = psutil.wait_procs(processes, timeout=_EXIT_SECONDS)
-    for process in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _knock(address: str) -> None:
-    """Fail at once where nothing listens: Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if colon:
-        socket.create_connection((host, int(port)), timeout=10).close()
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-def _last_line(error: BaseException) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    @staticmethod
+    def _kill(hand: _Hand) -> None:
+        """A process that hangs, or was stopped, does not end because it is asked to."""
+        if hand.place is not None and hand.place.node == ray.get_runtime_context().get_node_id() and psutil.pid_exists(hand.place.pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(hand.place.pid, signal.SIGKILL)
+        elif hand.place is not None:
+            on_its_node = NodeAffinitySchedulingStrategy(hand.place.node, soft=False)
+            end_process.options(scheduling_strategy=on_its_node).remote(hand.place.pid)
+        with contextlib.suppress(RayError):
+            ray.kill(hand.actor)

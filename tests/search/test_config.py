@@ -51,7 +51,10 @@ def test_the_least_file_takes_every_default(tmp_path: Path) -> None:
     assert (config.study, config.scheduler, config.sampler, config.engine, config.seed) == ("space", "asha", "tpe", "ray", 0)
     assert config.budget.model_dump() == {"min_epochs": 1, "max_epochs": 27, "reduction_factor": 3, "trials": 60, "minutes": None}
     assert config.objective.model_dump() == {"metric": "val_accuracy", "direction": "maximize"}
-    assert config.resources.model_dump() == {"cpus": 1, "gpus": 0, "memory_gib": None, "checkpoints_gib": 10, "worker_memory_gib": None, "checkpoint_minutes": 5, "first_epoch_minutes": 60, "hang_minutes": 10, "gflops": None}
+    assert config.resources.model_dump() == {
+        **{"cpus": 1, "gpus": 0, "custom": {}, "families": {}, "memory_gib": None, "worker_memory_gib": None, "gflops": None},
+        **{"checkpoints_gib": 10, "checkpoint_minutes": 5, "first_epoch_minutes": 60, "hang_minutes": 10},
+    }
     assert (config.repeats, config.confirm, "repeats" in config.fingerprint_parts()) == (1, None, False)
     assert (config.workers, config.precision, config.families["net"].min_trials) == (None, "auto", 5)
     assert config.families["net"].resolve({}) == {d.name: d.default for d in FAMILIES["net"].parameters}

@@ -1,0 +1,134 @@
+"""Ray started on this machine for the length of a search, or an existing cluster joined; and everything it leaves behind seen off."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import ray
+from ray.exceptions import RayError
+
+from search.errors import SearchError
+
+#: Where searches of one cluster find one another.
+NAMESPACE = "genre-search"
+_EXIT_SECONDS = 3.0
+_OBJECT_STORE_BYTES = 100 * 2**20
+#: How long the processes of a Ray of our own wait for a head that will not come back: they are on one machine.
+_LOCAL = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+
+
+def resolve_address(address: str | None) -> str | None:
+    """The cluster to join: as given, or as Ray's own variable says (it is set for Ray jobs); None is this machine."""
+    address = address or os.environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
+@contextmanager
+def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Process | None]:
+    """Ray for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    address : str or None
+        As resolved; None starts Ray on this machine.
+    cpus, gpus : number
+        What a Ray of our own is to offer; without `gpus` none.
+
+    Yields
+    ------
+    psutil.Process or None
+        The raylet, without which nothing runs here; None on a cluster.
+
+    Raises
+    ------
+    SearchError
+        If no cluster answers at `address`.
+    """
+    handler = signal.getsignal(signal.SIGTERM)
+    before = _descendants()
+    if address is None:
+        _start(cpus, gpus)
+    else:
+        _join(address)
+    if handler is not None:
+        signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
+    try:
+        started = _descendants() - before
+        yield None if address is not None else next((p for p in started if p.name() == "raylet"), None)
+    finally:
+        started = _descendants() - before
+        ray.shutdown()
+        _see_off(started)
+
+
+def _start(cpus: int, gpus: float) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _LOCAL.items():
+        os.environ.setdefault(name, value)
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=None if gpus else 0,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        namespace=NAMESPACE,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _join(address: str) -> None:
+    try:
+        _knock(address)
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RayError, ValueError, RuntimeError) as error:
+        raise SearchError(
+            f"--address {address}: no Ray cluster answers there ({first_line(error)}); "
+            "start one with 'ray start --head', give all its nodes the same token (docs/cluster.md), or leave --address out to run on this machine"
+        ) from error
+
+
+def _descendants() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _see_off(processes: set[psutil.Process]) -> None:
+    """End what Ray left: a worker may hang in TensorFlow's exit handlers after the raylet, which would have killed it, is gone."""
+    _, left = psutil.wait_procs(processes, timeout=_EXIT_SECONDS)
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nothing listens: Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
+def is_gone(process: psutil.Process | None) -> bool:
+    """True if a process that there was has ended."""
+    if process is None:
+        return False
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of what an error says: of a remote one, the error itself."""
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

@@ -1,0 +1,66 @@
+"""How long a worker may be silent. Pure: it is told the time.
+
+Units: seconds on any clock that only goes forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+#: A silence this many times as long as a trial's slowest epoch so far is not an epoch any more.
+FACTOR = 20.0
+
+
+@dataclass
+class _Heard:
+    at: float
+    slowest: float | None = None  # between two signs of life
+
+
+@dataclass
+class Patience:
+    """Signs of life of the trials under way.
+
+    The first limit is generous, because before the first epoch everything is built and what is missing of the features is made; later ones
+    follow from the trial itself.
+
+    Attributes
+    ----------
+    first_seconds : float
+        Until the first sign.
+    later_seconds : float
+        Between two signs, at least; a trial whose epochs are long may take :data:`FACTOR` times its slowest.
+    """
+
+    first_seconds: float
+    later_seconds: float
+    _trials: dict[int, _Heard] = field(default_factory=dict)
+
+    def begun(self, number: int, now: float) -> None:
+        """A worker has begun with a trial."""
+        self._trials[number] = _Heard(now)
+
+    def heard(self, number: int, now: float) -> None:
+        """It gave a sign of life."""
+        if (trial := self._trials.get(number)) is not None:
+            trial.slowest = max(trial.slowest or 0.0, now - trial.at)
+            trial.at = now
+
+    def ended(self, number: int) -> None:
+        """Nothing more is expected of it."""
+        self._trials.pop(number, None)
+
+    def forgive(self, seconds: float) -> None:
+        """The listener itself was away for so long: nobody's silence."""
+        for trial in self._trials.values():
+            trial.at += seconds
+
+    def limit(self, number: int) -> float:
+        """Seconds that the trial may be silent for now."""
+        slowest = self._trials[number].slowest
+        return self.first_seconds if slowest is None else max(self.later_seconds, FACTOR * slowest)
+
+    def overdue(self, now: float) -> dict[int, float]:
+        """Trials that were silent for too long, with their silence in seconds."""
+        silent = {number: now - trial.at for number, trial in self._trials.items()}
+        return {number: seconds for number, seconds in silent.items() if seconds > self.limit(number)}
