@@ -102,7 +102,7 @@ def test_a_mender_killed_between_two_files_leaves_a_sound_cache(tmp_path: Path, 
     assert store_rows(tmp_path, 2, 3).find_sound("123") == {"1", "2", "3"}
 
 
-@pytest.mark.parametrize("damage", ["removed", "rows removed", "cut off", "never made"])
+@pytest.mark.parametrize("damage", ["cut off", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("removed", "rows removed", "never made"))])
 def test_a_reader_makes_what_is_gone_since_it_was_prepared(images: Path, tmp_path: Path, damage: str) -> None:
     tracks = as_tracks(images)
     ids = [track["id"] for track in tracks]
@@ -121,6 +121,7 @@ def test_a_reader_makes_what_is_gone_since_it_was_prepared(images: Path, tmp_pat
     assert FeatureStore(tmp_path / "cache", "image", SMALL, tracks).prepare(1).decoded == (6 if damage == "never made" else 0)
 
 
+@pytest.mark.slow
 def test_what_can_not_be_made_again_is_named_with_its_reason(images: Path, tmp_path: Path) -> None:
     tracks = as_tracks(images)
     FeatureStore(tmp_path / "cache", "image", SMALL, tracks).prepare(1)

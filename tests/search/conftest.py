@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,22 @@ ROOT = Path(__file__).parents[2]
 
 
 class Driver:
-    """A driver process of its own, in a process group of its own."""
+    """A driver process of its own, in a session and a process group of its own.
 
-    def __init__(self, studies: Path, space: Path, task: dict[str, Any]) -> None:
-        self.log = studies / f"driver-{time.monotonic_ns()}.txt"
+    Parameters
+    ----------
+    studies, space : Path
+    task : dict
+        Of the scripted objective.
+    prefix : sequence of str
+        Command that the driver's is appended to.
+    """
+
+    def __init__(self, studies: Path, space: Path, task: dict[str, Any], prefix: Sequence[str] = ()) -> None:
+        self.log = space.with_suffix(".txt")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.search.scripted_driver", str(studies), str(space), json.dumps(task)],
+                [*prefix, sys.executable, "-m", "tests.search.scripted_driver", str(studies), str(space), json.dumps(task)],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -41,14 +50,20 @@ class Driver:
         return self.log.read_text()
 
     def family(self) -> list[psutil.Process]:
-        """The driver and all processes it has ever been seen to have below it."""
+        """The driver and all processes it has ever been seen to have below it, or in its session: an orphan stays in that."""
         try:
             parent = psutil.Process(self.process.pid)
-            for process in (parent, *parent.children(recursive=True)):
-                self._family[process.pid] = process
+            below = [parent, *parent.children(recursive=True)]
         except psutil.NoSuchProcess:
-            pass
+            below = []
+        in_session = [psutil.Process(pid) for pid in psutil.pids() if _session(pid) == self.process.pid and psutil.pid_exists(pid)]
+        for process in (*below, *in_session):
+            self._family.setdefault(process.pid, process)
         return list(self._family.values())
+
+    def named(self, part: str) -> list[psutil.Process]:
+        """Those of its processes that live and have `part` in their name."""
+        return [process for process in self.family() if _lives(process) and part in process.name()]
 
     def wait(self, seconds: float = 60) -> int:
         """Its exit code."""
@@ -58,9 +73,18 @@ class Driver:
         self.family()
         os.kill(self.process.pid, number)
 
+    def kill_group(self, number: int) -> None:
+        """As a terminal does on Ctrl-C, and some batch systems."""
+        self.family()
+        os.killpg(self.process.pid, number)
+
+    def left(self) -> list[psutil.Process]:
+        """Those of its processes that live."""
+        return [process for process in self.family() if _lives(process)]
+
     def assert_nothing_left(self, seconds: float = 20, agents: bool = False) -> None:
         """Every process it had below it ends; Ray's two agents, which outlive a killed head by a minute, only if asked for."""
-        until(lambda: not [p for p in self._family.values() if _lives(p) and (agents or "Agent" not in " ".join(_words(p)))], seconds)
+        until(lambda: not [p for p in self.left() if agents or "Agent" not in " ".join(_words(p))], seconds, lambda: str(self.left()))
 
     def clean_up(self) -> None:
         for process in self.family():
@@ -69,6 +93,13 @@ class Driver:
             except psutil.NoSuchProcess:
                 pass
         self.process.wait(10)
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -85,14 +116,14 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def until(holds: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait for `holds()` to be true; returns what it returned."""
+def until(holds: Callable[[], Any], seconds: float = 60, told: Callable[[], str] | None = None) -> Any:
+    """Wait for `holds()` to be true; returns what it returned. `told()` explains a failure."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := holds():
             return value
         time.sleep(0.05)
-    raise AssertionError(f"did not come true in {seconds} s: {holds}")
+    raise AssertionError(f"did not come true in {seconds} s: {holds}{'' if told is None else ': ' + told()}")
 
 
 class Studies:
@@ -101,11 +132,12 @@ class Studies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.drivers: list[Driver] = []
+        self.prefix: Sequence[str] = ()
 
     def start(self, task: dict[str, Any] | None = None, **changes: Any) -> Driver:
         space = self.folder / f"space-{len(self.drivers)}.yaml"
         space.write_text(space_text(**changes))
-        self.drivers.append(Driver(self.folder, space, task or {}))
+        self.drivers.append(Driver(self.folder, space, task or {}, self.prefix))
         return self.drivers[-1]
 
     def read(self, name: str = "s") -> StudyView:

@@ -8,8 +8,16 @@ from __future__ import annotations
 import math
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import Any
+
+from tests.search import misbehaviour
+
+
+def curve(quality: float, epoch: int) -> float:
+    """What a trial of that quality scores after an epoch."""
+    return quality * (1 - math.exp(-epoch / 3))
 
 
 class Scripted:
@@ -18,7 +26,9 @@ class Scripted:
     A snapshot is a file with the epoch in it; a resumed trial goes on after that epoch. Folds repeat the curve, each a little lower.
 
     task keys: ``epoch_seconds``; ``nan_widths``, ``nan_at``: configurations, or the epoch, whose value is NaN; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
-    ``at_once``: families that report once; ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written.
+    ``at_once``: families that report once; ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written;
+    ``snapshot_mib``: size of a snapshot; ``leak_mib``: kept after each trial; faults of `tests.search.misbehaviour` at an epoch: ``hang``, ``hog`` (with
+    ``mib``), ``kill``, ``kill_in_snapshot``.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
@@ -43,7 +53,8 @@ class Scripted:
                 continue
             time.sleep(self._task.get("epoch_seconds", 0.0))
             self._log(spec, epoch)
-            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder, epoch=epoch: self._write(folder, epoch, 1))
+            self._misbehave(spec, epoch)
+            answer = report(epoch, {"val_accuracy": value, "loss": 1 - value}, lambda folder, epoch=epoch: self._write(folder, epoch, 1, spec["seed"]))
             if answer != "continue":
                 break
             if self._stops_early(params, epoch, best_epoch):
@@ -69,6 +80,8 @@ class Scripted:
             Path(workdir).mkdir(parents=True, exist_ok=True)
             (Path(workdir) / "curve.csv").write_text("epoch\n")
         value = sum(scores) / len(scores)
+        if "leak_mib" in self._task:
+            misbehaviour.leak(self._task["leak_mib"])
         return {
             "value": value, "best_epoch": best_epoch, "epochs": epoch, "stopped_early": stopped_early, "history": history,
             "interval": [value - 0.1, value + 0.1], "parameters": 10, "seconds": time.monotonic() - started, "n_validation": 100,
@@ -88,16 +101,27 @@ class Scripted:
     def _stops_early(self, params: dict[str, Any], epoch: int, best_epoch: int) -> bool:
         return bool(params.get("patience")) and epoch - best_epoch >= params["patience"]
 
-    def _write(self, folder: str, epoch: int, part: int) -> None:
+    def _misbehave(self, spec: dict[str, Any], epoch: int) -> None:
+        for kind, commit in (("hang", misbehaviour.hang), ("hog", lambda: misbehaviour.hog(self._task["hog"]["mib"])), ("kill", misbehaviour.die)):
+            if misbehaviour.is_due(self._task.get(kind), spec["seed"], epoch):
+                commit()
+
+    def _write(self, folder: str, epoch: int, part: int, seed: int = -1) -> None:
         if self._task.get("full_disk"):
             raise OSError(28, "No space left on device")
         Path(folder).mkdir(parents=True, exist_ok=True)
-        (Path(folder) / "epoch").write_text(f"{epoch} {part}")
+        if "snapshot_mib" in self._task:
+            due = misbehaviour.is_due(self._task.get("kill_in_snapshot"), seed, epoch)
+            misbehaviour.write_large(Path(folder) / "state", self._task["snapshot_mib"], due)
+        text = f"{epoch} {part}"
+        (Path(folder) / "epoch").write_text(f"{text} {zlib.crc32(text.encode())}")
 
     def _read(self, folder: str) -> tuple[int, int]:
         """The next epoch of the first part, and the part that was under way."""
         try:
-            epoch, part = map(int, (Path(folder) / "epoch").read_text().split())
+            epoch, part, check = map(int, (Path(folder) / "epoch").read_text().split())
+            if zlib.crc32(f"{epoch} {part}".encode()) != check:
+                raise ValueError(f"{folder}: is not as it was written")
             return epoch + 1, part
         except (OSError, ValueError) as error:
             error.reason_code = "snapshot"
@@ -117,8 +141,7 @@ class Scripted:
                 handle.write("x")
             if deaths.stat().st_size <= self._task["times"]:
                 os.kill(os.getpid(), 9)
-        quality = params["quality"]
-        return quality * (1 - math.exp(-epoch / 3)) if not params.get("patience") else quality
+        return curve(params["quality"], epoch) if not params.get("patience") else params["quality"]
 
     def _log(self, spec: dict[str, Any], epoch: int) -> None:
         if "log" in self._task:

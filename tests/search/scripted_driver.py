@@ -19,6 +19,7 @@ from search.lease import hold_lease
 from search.progress import watch_study
 from search.worker import Workplace
 from tests.search.declarations import Declared, Family
+from tests.search.injected import die_at
 
 
 QUALITY = Declared("quality", "float", 0.5, "Where the curve ends", low=0.0, high=1.0)
@@ -26,16 +27,16 @@ WIDTH = Declared("width", "int", 3, "What may be refused", low=1, high=9)
 PATIENCE = Declared("patience", "int", 0, "Of the early stop; 0 for none", low=0, high=9)
 FAMILIES = {name: Family(name, "Scripted", (QUALITY, WIDTH, PATIENCE)) for name in ("fast", "slow")}
 
-SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, trials: {trials}, minutes: {minutes}}}\nengine: {engine}\nworkers: {workers}\n"
-SPACE += "repeats: {repeats}\nconfirm: {confirm}\nresources: {{checkpoints_gib: {checkpoints_gib}}}\n"
+SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, reduction_factor: {factor}, trials: {trials}, minutes: {minutes}}}\n"
+SPACE += "engine: {engine}\nworkers: {workers}\nrepeats: {repeats}\nconfirm: {confirm}\nresources: {{checkpoints_gib: {checkpoints_gib}{resources}}}\n"
 SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n"
 FAMILY = "  {name}: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
 
 
 def space_text(**changes: Any) -> str:
-    """A space file for the scripted objective."""
+    """A space file for the scripted objective; `resources` are more of them, each with a comma in front."""
     values = {"study": "s", "epochs": 9, "trials": 12, "minutes": "null", "engine": "ray", "workers": 2, "scheduler": "asha", "sampler": "random"}
-    values |= {"repeats": 1, "confirm": "null", "checkpoints_gib": 1, "families": "slow"}
+    values |= {"repeats": 1, "confirm": "null", "checkpoints_gib": 1, "resources": "", "factor": 3, "families": "slow"}
     values |= changes
     return SPACE.format(**values) + "".join(FAMILY.format(name=name) for name in values["families"].split())
 
@@ -67,6 +68,8 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
 
 def main() -> int:
     studies_dir, space, task = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+    if "die_at" in task:
+        die_at(**task.pop("die_at"))
     try:
         finished = run(studies_dir, load_space(space, FAMILIES, {}), task)
     except SearchError as error:
