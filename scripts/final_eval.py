@@ -93,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate_once(options: argparse.Namespace, console: Console) -> int:
     """Show the look that there is, complete the one that was interrupted, or take a new one."""
     from search.lease import hold_lease
+    from search.location import locate
 
     studies_dir = options.studies_dir.expanduser().resolve()
     name = choose_study(studies_dir, options.study, console)
@@ -103,7 +104,7 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
     if standing == "ours-closed":
         tell(request, look, view, "this look was taken before: the same receipt and numbers, nothing is evaluated", console)
         return 0
-    with hold_lease(studies_dir, name):  # no search may change the winner meanwhile
+    with hold_lease(locate(studies_dir, name)):  # no search may change the winner meanwhile
         view, request = read_request(studies_dir, name, options.again, families=options.also is not None)
         tell_plan(request, view, console)
         look = take(request, view, options.data, console)

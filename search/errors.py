@@ -46,6 +46,18 @@ class LeaseHeld(StudyError):
     """Another driver holds the study."""
 
 
+class LeaseLost(StudyError):
+    """The study is no longer this driver's, which has stopped writing."""
+
+    @classmethod
+    def of(cls, name: str, holder: str) -> LeaseLost:
+        """The error of a driver whose study `name` another one has taken over: `holder` says which."""
+        return cls(
+            f"study '{name}': another driver ({holder}) has it now, because this one was paused or cut off for too long; this one has stopped and wrote nothing "
+            "since; what it had running is run again by the other. Wait for that one, then run the same command again to go on"
+        )
+
+
 class TrialFailed(SearchError):
     """The engine's own failure of one trial; the search goes on.
 

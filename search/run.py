@@ -38,7 +38,7 @@ EPILOG = """examples:
   python -m search.run --describe cnn                                every parameter of a family
 
 Run the same command again to go on with a study: after it was stopped, killed, or to give it a larger budget.
-Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db
+Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db   (with --storage env:DB: optuna-dashboard "$DB")
 When it is done:  python scripts/final_eval.py --study best
 exit codes: 0 done; 1 a replayed trial differs; 2 bad input; 130 stopped by the user"""
 
@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="SOURCE", nargs="+", help="instead of the file's: demo, a folder of class folders, gtzan:FOLDER, or fma:FOLDER; several make one corpus")
     p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
+    p.add_argument("--storage", metavar="env:NAME", help="keep the trials in the PostgreSQL database whose URL the environment variable NAME holds (default: SQLite in the study's folder)")
     p.add_argument("--engine", choices=("ray", "inline"), help="ray: parallel workers; inline: this process alone")
     p.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: what the machine offers)")
     p.add_argument("--address", metavar="HOST:PORT", help="of an existing Ray cluster (default: Ray on this machine, for this search)")
@@ -106,6 +107,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "budget.trials": options.trials,
         "budget.minutes": options.minutes,
         "seed": options.seed,
+        "storage": options.storage,
     }
     given = {key: value for key, value in given.items() if value is not None}
     if options.data not in (None, ["demo"]) and options.study is None:
@@ -136,19 +138,21 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     """Everything from an empty folder to the leaderboard."""
     from search.driver import drive
     from search.lease import hold_lease
+    from search.location import locate
     from search.progress import Stages, watch_study
     from search.study_view import require_match
     from search.worker import Workplace
 
-    with hold_lease(studies_dir, config.study):
-        folder = studies_dir / config.study
+    location = locate(studies_dir, config.study, config.storage)
+    with location.kept_from_children(), hold_lease(location) as lease:
+        folder = location.folder
         precision = resolve_precision(config.precision)
         with Stages(console) as stages:
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
             fingerprint = fingerprint_of(config, data, precision)
-            require_match(studies_dir, config.study, fingerprint, defaults_of(config))
+            require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
             blocked = unavailable_families(config, data, console)
         write_run(folder, config, data, task, precision)
@@ -166,23 +170,25 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds=folds_of(config),
             defaults=defaults_of(config),
             blocked=blocked,
+            lease=lease,
         )
-        return tell_results(folder, config, finished, data.corpus, console)
+        return tell_results(location, config, finished, data.corpus, console)
 
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
     """One trial again, in this process; exit code 1 where its curve differs."""
+    from search.location import locate
     from search.progress import Stages
     from search.replay import replay, trial_to_replay
     from search.study_view import read_study, require_match
     from search.worker import Workplace, build_objective
 
-    view = read_study(studies_dir, config.study)
+    view = read_study(studies_dir, config.study, config.storage)
     trial = trial_to_replay(view, number)
     with Stages(console) as stages:
         folds = (trial.spec.get("folds", 1),)
         data = _open(config, studies_dir, stages, folds)
-        require_match(studies_dir, config.study, fingerprint_of(config, data, resolve_precision(config.precision)), defaults_of(config))
+        require_match(locate(studies_dir, config.study, config.storage), fingerprint_of(config, data, resolve_precision(config.precision)), defaults_of(config))
         task = _task(config, data, console, stages, folds)
     for line in other_versions(view.run):
         console.print(line, markup=False, highlight=False)

@@ -1,68 +1,165 @@
-"""Optuna's relational storage, opened for one careful writer.
+"""Optuna's relational storage, opened for one careful writer, in SQLite or PostgreSQL.
 
 Optuna writes one value a transaction; a search that reports every epoch then spends its time in commits. This module
-adds three writes of whole trials, each one transaction: a kill leaves a trial as it was before or after, never between.
-It is the only place that touches Optuna's private table models, and is tested against Optuna's own reading of them.
+adds writes of whole trials, each one transaction: a kill leaves a trial as it was before or after, never between.
+Each first looks, in the same transaction, whether the study is still this driver's (the fence). Each may be made twice, since after a
+lost connection nobody knows whether it was made once. It is tested against Optuna's own reading.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-import psutil
-from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Connection, event, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, event, insert
 
-from search.errors import StudyError
+from search import trial_rows as rows
+from search.database import PATIENCE_SECONDS, described, engine_options, in_words, parse_url, patiently, prepare_session, require_driver, without_password
+from search.errors import LeaseLost, StudyError
+from search.location import Location
+from search.sqlite_file import make_durable, require_local
 
-_NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "9p"}
-_TRIALS = models.TrialModel.__table__
-_PARAMS = models.TrialParamModel.__table__
-_USER_ATTRS = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
-_VALUES = models.TrialValueModel.__table__
-_REPORTS = models.TrialIntermediateValueModel.__table__
+if TYPE_CHECKING:
+    from search.lease import Lease
+
+T = TypeVar("T")
 
 
 class StudyStorage(RDBStorage):
-    """SQLite in WAL mode with full synchronisation, and writes of whole trials.
+    """The database of a study: SQLite in WAL mode with full synchronisation, or PostgreSQL; and writes of whole trials.
 
     Parameters
     ----------
-    path : Path
-        The database file; its folder exists.
+    location : Location
+        For SQLite its folder exists.
+    lease : Lease, optional
+        Of who writes; asked before each write.
+
+    Attributes
+    ----------
+    note : callable or None
+        Told, in words, that a write has to wait for the database.
+    given_up : StudyError or None
+        Why nothing can be written any more.
 
     Raises
     ------
     StudyError
-        If the file lies on a network file system, where SQLite's WAL loses data.
+        If the file lies on a network file system, where SQLite's WAL loses data, or the database can't be had.
     """
 
-    def __init__(self, path: Path) -> None:
-        kind = file_system_of(path.parent)
-        if kind in _NETWORK_FILE_SYSTEMS:
-            raise StudyError(
-                f"{path}: SQLite's write-ahead log is not safe on a network file system ({kind}); "
-                "put the studies on a local disk with --studies-dir DIR"
-            )
-        # 90 s: a dashboard or a backup may hold the lock for a while, and a study must outlast it.
-        super().__init__(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 90}})
-        event.listen(self.engine, "connect", _durable)
+    def __init__(self, location: Location, lease: Lease | None = None) -> None:
+        self.location, self._lease = location, lease
+        self._fence: tuple[int, int] | None = None  # study id, generation
+        self.given_up: StudyError | None = None
+        self.note: Callable[[str], None] | None = None
+        try:
+            with in_words(location, "opened"):
+                self._open_sqlite() if location.variable is None else self._open_postgresql()
+        except RuntimeError as error:  # Optuna's word on tables of another version
+            raise StudyError(f"{described(location)}: {error}") from error
+
+    def _open_sqlite(self) -> None:
+        path = self.location.database_file
+        require_local(path)
+        # A dashboard or a backup may hold the lock for a while, and a study must outlast it.
+        super().__init__(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}})
+        event.listen(self.engine, "connect", make_durable)
         self.engine.dispose()  # connections opened before the listener are not durable
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self.engine.begin() as connection:
-            yield connection
+    def _open_postgresql(self) -> None:
+        from search.advisory_lock import one_at_a_time
+
+        require_driver(self.location)
+        url = parse_url(self.location).render_as_string(hide_password=False)
+        template = url.replace("{", "{{").replace("}", "}}")  # Optuna takes it for one
+        with one_at_a_time(self.location, "tables"):  # drivers of two studies may both find an empty database
+            super().__init__(template, engine_kwargs=engine_options())
+        self.url = described(self.location)
+        event.listen(self.engine, "connect", prepare_session)
+        self.engine.dispose()
+
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a study's storage may hold a password and must not leave its process")
+
+    # -- who may write ---------------------------------------------------------------------------------------------
+
+    def take_over(self, study_id: int) -> int:
+        """Begin a new generation of the study: from now on no earlier driver can write, and this one can for as long as none follows.
+
+        Returns
+        -------
+        int
+            The generation, from 1.
+        """
+
+        def write(connection: Connection) -> int:
+            generation = rows.count_up(connection, study_id, "generation")
+            rows.set_attrs(connection, rows.STUDY_USER_ATTRS, study_id, {"driver": {"pid": os.getpid(), "host": socket.gethostname()}})
+            return generation
+
+        generation = self._write(write)
+        self._fence = (study_id, generation)
+        return generation
+
+    def _check_fence(self, connection: Connection) -> None:
+        """Raise a LeaseLost where another driver has taken the study over.
+
+        The row stays locked to the end of the transaction. So a take-over comes before it or after it; and so does, when a connection was lost, the
+        transaction that may still be under way on the server, before its repetition.
+        """
+        if self._fence is None:
+            return
+        study_id, generation = self._fence
+        found = connection.execute(rows.study_attr(study_id, "generation").with_for_update(key_share=True)).scalar()
+        if found == str(generation):
+            return
+        name = self.location.name
+        if found is None:
+            raise LeaseLost(f"study '{name}' was removed from {described(self.location)} while it ran; nothing was written since; run the same command again to begin anew")
+        driver = json.loads(connection.execute(rows.study_attr(study_id, "driver")).scalar() or "{}")
+        raise LeaseLost.of(name, f"pid {driver.get('pid', 'unknown')} on {driver.get('host', 'unknown')}")
+
+    def _write(self, write: Callable[[Connection], T]) -> T:
+        """Run `write` in a transaction behind the fence; again, where the connection is lost. What fails for good is the last that was tried."""
+        if self.given_up is not None:
+            raise self.given_up
+
+        def attempt() -> T:
+            if self._lease is not None:
+                self._lease.keep()
+            with self.engine.begin() as connection:
+                if connection.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")  # sqlite3 itself would begin with the first write, after the look at the fence
+                self._check_fence(connection)
+                return write(connection)
+
+        try:
+            with in_words(self.location, "written"):
+                return patiently(attempt, self._tell_wait)
+        except StudyError as error:
+            self.given_up = error
+            raise
+
+    def _tell_wait(self, text: str) -> None:
+        if self.note is not None:
+            self.note(without_password(text, self.location))
+
+    # -- writes ----------------------------------------------------------------------------------------------------
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        """As Optuna's, behind the fence."""
+        self._write(lambda connection: rows.set_attrs(connection, rows.STUDY_USER_ATTRS, study_id, {key: value}))
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        """As Optuna's, behind the fence."""
+        self._write(lambda connection: rows.set_attrs(connection, rows.STUDY_SYSTEM_ATTRS, study_id, {key: value}))
 
     def insert_trial(
         self,
@@ -94,35 +191,41 @@ class StudyStorage(RDBStorage):
         StudyError
             If another writer took that number.
         """
-        with self._transaction() as connection:
-            highest = connection.execute(select(func.max(_TRIALS.c.number)).where(_TRIALS.c.study_id == study_id)).scalar()
-            free = 0 if highest is None else highest + 1
-            if number is not None and number != free:
-                raise StudyError(f"{self.url}: trial {number} should be next but {free} is: another process writes this study")
-            started = _utc_now() if state is not TrialState.WAITING else None
+        wanted, attempts = number, 0
+
+        def write(connection: Connection) -> tuple[int, int]:
+            nonlocal wanted, attempts
+            attempts += 1
+            last = rows.last_trial(connection, study_id)
+            free = 0 if last is None else last[1] + 1
+            if attempts > 1 and last is not None and last[1] == wanted and rows.has_attrs(connection, last[0], user_attrs):
+                return last  # an earlier attempt was committed; only the answer was lost
+            if wanted is None:
+                wanted = free
+            if wanted != free:
+                raise StudyError(f"{self.url}: trial {wanted} should be next but {free} is: another process writes this study")
+            started = rows.utc_now() if state is not TrialState.WAITING else None
             row = {"number": free, "study_id": study_id, "state": state, "datetime_start": started}
-            trial_id = connection.execute(insert(_TRIALS).values(**row)).inserted_primary_key[0]
-            _insert_params(connection, trial_id, params)
-            _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs)
-            _set_attrs(connection, _SYSTEM_ATTRS, trial_id, system_attrs or {})
-            _insert_reports(connection, trial_id, reports or {})
-        return trial_id, free
+            trial_id = connection.execute(insert(rows.TRIALS).values(**row)).inserted_primary_key[0]
+            rows.set_params(connection, trial_id, params)
+            rows.set_attrs(connection, rows.USER_ATTRS, trial_id, user_attrs)
+            rows.set_attrs(connection, rows.SYSTEM_ATTRS, trial_id, system_attrs or {})
+            rows.set_reports(connection, {trial_id: reports or {}})
+            return trial_id, free
+
+        return self._write(write)
 
     def start_waiting(
-        self,
-        trial_id: int,
-        params: Mapping[str, tuple[Any, BaseDistribution]],
-        user_attrs: Mapping[str, Any] | None = None,
+        self, trial_id: int, params: Mapping[str, tuple[Any, BaseDistribution]], user_attrs: Mapping[str, Any] | None = None
     ) -> None:
         """Turn a WAITING trial into a RUNNING one; `params` where it has none yet."""
-        with self._transaction() as connection:
-            connection.execute(
-                update(_TRIALS)
-                .where(_TRIALS.c.trial_id == trial_id)
-                .values(state=TrialState.RUNNING, datetime_start=func.coalesce(_TRIALS.c.datetime_start, _utc_now()))
-            )
-            _insert_params(connection, trial_id, params)
-            _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs or {})
+
+        def write(connection: Connection) -> None:
+            rows.set_state(connection, trial_id, TrialState.RUNNING)
+            rows.set_params(connection, trial_id, params)
+            rows.set_attrs(connection, rows.USER_ATTRS, trial_id, user_attrs or {})
+
+        self._write(write)
 
     def write_trial(
         self,
@@ -133,67 +236,22 @@ class StudyStorage(RDBStorage):
         value: float | None = None,
     ) -> None:
         """Add reports (epoch to value) to a trial and, with `state`, end it or (WAITING) let it wait; one transaction."""
-        with self._transaction() as connection:
-            _insert_reports(connection, trial_id, reports)
-            _set_attrs(connection, _USER_ATTRS, trial_id, user_attrs or {})
+
+        def write(connection: Connection) -> None:
+            rows.set_reports(connection, {trial_id: reports})
+            rows.set_attrs(connection, rows.USER_ATTRS, trial_id, user_attrs or {})
             if value is not None:
-                kind = models.TrialValueModel.TrialValueType.FINITE
-                connection.execute(
-                    insert(_VALUES).values(trial_id=trial_id, objective=0, value=value, value_type=kind)
-                )
+                rows.set_value(connection, trial_id, value)
             if state is not None:
-                ended = _utc_now() if state.is_finished() else None
-                connection.execute(
-                    update(_TRIALS).where(_TRIALS.c.trial_id == trial_id).values(state=state, datetime_complete=ended)
-                )
+                rows.set_state(connection, trial_id, state)
 
+        self._write(write)
 
-def _durable(connection: Any, record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()
+    def write_reports(self, study_id: int, reports: Mapping[int, Mapping[int, float]], study_attrs: Mapping[str, Any]) -> None:
+        """Add reports (trial id to epoch to value) of running trials, and set attributes of the study; one transaction."""
 
+        def write(connection: Connection) -> None:
+            rows.set_reports(connection, reports)
+            rows.set_attrs(connection, rows.STUDY_USER_ATTRS, study_id, study_attrs)
 
-def _utc_now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-
-
-def _insert_params(connection: Connection, trial_id: int, params: Mapping[str, tuple[Any, BaseDistribution]]) -> None:
-    rows = [
-        {
-            "trial_id": trial_id,
-            "param_name": name,
-            "param_value": distribution.to_internal_repr(value),
-            "distribution_json": distribution_to_json(distribution),
-        }
-        for name, (value, distribution) in params.items()
-    ]
-    if rows:
-        connection.execute(insert(_PARAMS), rows)
-
-
-def _insert_reports(connection: Connection, trial_id: int, reports: Mapping[int, float]) -> None:
-    finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-    rows = [
-        {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": finite}
-        for step, value in reports.items()
-    ]
-    if rows:
-        connection.execute(insert(_REPORTS), rows)
-
-
-def _set_attrs(connection: Connection, table: Any, trial_id: int, attrs: Mapping[str, Any]) -> None:
-    for key, value in attrs.items():
-        text = json.dumps(value)
-        statement = sqlite_insert(table).values(trial_id=trial_id, key=key, value_json=text)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=[table.c.trial_id, table.c.key], set_={"value_json": text})
-        )
-
-
-def file_system_of(folder: Path) -> str:
-    """Type of the file system that holds `folder`, as the system names it ("ext4", "nfs4", "" if unknown)."""
-    path = folder.resolve()
-    mounts = {Path(p.mountpoint): p.fstype for p in psutil.disk_partitions(all=True)}
-    return next((mounts[parent] for parent in (path, *path.parents) if parent in mounts), "")
+        self._write(write)

@@ -7,19 +7,22 @@ nothing. No other module opens an Optuna storage.
 from __future__ import annotations
 
 import time
+import uuid
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
+from search.database import in_words
 from search.fingerprint import completed
+from search.lease import Lease
+from search.location import Location
 from search.roster import Roster
 from search.storage import StudyStorage
-from search.study_view import database, refuse_mismatch, trial_of
+from search.study_view import refuse_mismatch, refuse_stranger, trial_of
 from search.trial import MAX_RETRIES, End, Trial
 
 #: Reports wait at most so long (seconds) before they are written; the dashboard sees them no later.
@@ -31,39 +34,59 @@ class StudyOwner:
 
     Parameters
     ----------
-    studies_dir : Path
-    name : str
+    location : Location
     maximize : bool
     fingerprint : mapping, JSON-able
         What a resume must match.
     defaults : mapping, optional
         What a study did that was made before a key of the fingerprint existed.
+    lease : Lease, optional
+        Asked before each write.
 
     Raises
     ------
     StudyError
         If the study was made with another fingerprint; the message lists the differing keys and the ways out.
+        From every method that writes: the database has not answered for long, or (LeaseLost) the study is another driver's now.
     """
 
     def __init__(
-        self, studies_dir: Path, name: str, *, maximize: bool, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+        self, location: Location, *, maximize: bool, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any] | None = None, lease: Lease | None = None
     ) -> None:
-        self.name = name
+        self.name = location.name
         self.maximize = maximize
-        self.storage = StudyStorage(database(studies_dir, name))
+        self.storage = StudyStorage(location, lease)
+        with in_words(location, "opened"):
+            attrs = self._join(location, fingerprint, defaults or {})
+        self._elapsed_before = float(attrs.get("elapsed_seconds", 0.0))
+        self._clock_started: float | None = None
+        self._last_write = time.monotonic()
+        self._pending: dict[int, dict[int, float]] = {}
+        with in_words(location, "read"):
+            frozen = self.storage.get_all_trials(self._study_id)
+        self.trials: dict[int, Trial] = {t.number: trial_of(t) for t in frozen}
+        self.roster = Roster(self.trials.values())
+        self._take_in_orphans()
+
+    def _join(self, location: Location, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+        """Find or make the study, see that it is the one that is meant, and become its driver; the attributes it had."""
+        name, known = self.name, {s.study_name: s.user_attrs for s in self.storage.get_all_studies()}
+        refuse_stranger(location, known.get(name))
         study = optuna.create_study(
-            storage=self.storage,
-            study_name=name,
-            direction="maximize" if maximize else "minimize",
-            load_if_exists=True,
+            storage=self.storage, study_name=name, direction="maximize" if self.maximize else "minimize", load_if_exists=True
         )
         self._study_id = study._study_id
         attrs = self.storage.get_study_user_attrs(self._study_id)
-        refuse_mismatch(name, attrs.get("fingerprint"), fingerprint, defaults or {})
         stored = attrs.get("fingerprint")
+        refuse_mismatch(name, stored, fingerprint, defaults)
+        self.generation = self.storage.take_over(self._study_id)
+        if location.variable is not None:
+            identity = attrs.get("identity") or uuid.uuid4().hex
+            self._set("identity", identity)
+            location.remember(identity)
         if stored is not None and (whole := completed(stored, fingerprint)) != stored:
             self._set("fingerprint", whole)
-        if "fingerprint" not in attrs:
+        if stored is None:
             self._set("fingerprint", dict(fingerprint))
             metric = fingerprint.get("objective", {}).get("metric")
             self._set("metric", metric)
@@ -71,16 +94,7 @@ class StudyOwner:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                     study.set_metric_names([metric])  # the dashboard's axes
-        self.generation = attrs.get("generation", 0) + 1
-        self._set("generation", self.generation)
-        self._elapsed_before = float(attrs.get("elapsed_seconds", 0.0))
-        self._clock_started: float | None = None
-        self._last_write = time.monotonic()
-        self._pending: dict[int, dict[int, float]] = {}
-        frozen = self.storage.get_all_trials(self._study_id)
-        self.trials: dict[int, Trial] = {t.number: trial_of(t) for t in frozen}
-        self.roster = Roster(self.trials.values())
-        self._take_in_orphans()
+        return attrs
 
     def _set(self, key: str, value: Any) -> None:
         self.storage.set_study_user_attr(self._study_id, key, value)
@@ -165,10 +179,9 @@ class StudyOwner:
 
     def flush(self) -> None:
         """Write what waits, and the time spent so far."""
-        for number, reports in self._pending.items():
-            self.storage.write_trial(self.trials[number].trial_id, reports)
+        reports = {self.trials[number].trial_id: values for number, values in self._pending.items()}
+        self.storage.write_reports(self._study_id, reports, {"elapsed_seconds": self.elapsed_seconds})
         self._pending.clear()
-        self._set("elapsed_seconds", self.elapsed_seconds)
         self._last_write = time.monotonic()
 
     def park(self, number: int, epoch: int, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Trial:
@@ -233,9 +246,12 @@ class StudyOwner:
         return trial
 
     def close(self) -> None:
-        """Write what waits and let the database go."""
-        self.flush()
-        self.storage.engine.dispose()
+        """Write what waits and let the database go. A driver that may not write any more, or can't, only does the latter."""
+        try:
+            if self.storage.given_up is None:
+                self.flush()
+        finally:
+            self.storage.engine.dispose()
 
     # -- orphans and retries ---------------------------------------------------------------------------------------
 

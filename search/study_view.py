@@ -13,20 +13,17 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from search.confirm import confirmations, finalists, next_to_confirm
+from search.database import described, in_words
 from search.errors import StudyError
 from search.fingerprint import diff_fingerprints, grown
+from search.location import Location, locate
 from search.storage import StudyStorage
 from search.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def database(studies_dir: Path, name: str) -> Path:
-    """The study's SQLite file."""
-    return studies_dir / name / "study.db"
-
-
-def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+def require_match(location: Location, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Refuse a study of that name that was made with other settings, before any work is done; a new name is fine.
 
     Raises
@@ -34,16 +31,34 @@ def require_match(studies_dir: Path, name: str, fingerprint: Mapping[str, Any], 
     StudyError
         With the differing keys and the ways out.
     """
-    path = database(studies_dir, name)
-    if not path.is_file():
-        return
-    storage = StudyStorage(path)
+    attrs = _attrs_of(location)
+    refuse_stranger(location, attrs)
+    if attrs is not None:
+        refuse_mismatch(location.name, attrs.get("fingerprint"), fingerprint, defaults)
+
+
+def _attrs_of(location: Location) -> dict[str, Any] | None:
+    """The study's attributes; None if it is not in its database."""
+    if location.variable is None and not location.database_file.is_file():
+        return None
+    storage = StudyStorage(location)
     try:
-        attrs = [s.user_attrs for s in storage.get_all_studies() if s.study_name == name]
+        with in_words(location, "read"):
+            return next((s.user_attrs for s in storage.get_all_studies() if s.study_name == location.name), None)
     finally:
         storage.engine.dispose()
-    if attrs:
-        refuse_mismatch(name, attrs[0].get("fingerprint"), fingerprint, defaults)
+
+
+def refuse_stranger(location: Location, attrs: Mapping[str, Any] | None) -> None:
+    """Raise a StudyError where the folder remembers a study, and the database that its variable names today has not that one."""
+    memory = location.remembered()
+    if location.variable is None or memory is None or (attrs or {}).get("identity") == memory["study"]:
+        return
+    found = "has no study of that name" if attrs is None else "has another study of that name"
+    raise StudyError(
+        f"study '{location.name}': {described(location)} {found} than the one that {location.folder} belongs to: let {location.variable} hold the URL of the "
+        "database that it was in, start another study with --study NAME, or remove that folder"
+    )
 
 
 class StudyView:
@@ -124,8 +139,9 @@ def winner_of(name: str, trials: list[Trial], maximize: bool, confirm: Mapping[s
 
 
 def list_studies(studies_dir: Path) -> list[str]:
-    """Names of the studies in a folder."""
-    return sorted(p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p))
+    """Names of the studies in a folder; of those on PostgreSQL that the folder knows of, there or not."""
+    local = [p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p)]
+    return sorted({*local, *(p.parent.name for p in studies_dir.glob("*/storage.json"))})
 
 
 def _holds_study(path: Path) -> bool:
@@ -139,29 +155,45 @@ def _holds_study(path: Path) -> bool:
         return False
 
 
-def read_study(studies_dir: Path, name: str) -> StudyView:
+def read_study(studies_dir: Path, name: str, storage: str | None = None) -> StudyView:
     """Read a study without writing to it.
+
+    Parameters
+    ----------
+    studies_dir : Path
+    name : str
+    storage : str, optional
+        As for `search.location.locate`: where its folder does not remember it.
 
     Raises
     ------
     StudyError
-        If there is none of that name; the message lists those there are.
+        If there is none of that name; the message lists those there are. Or its database can't be read.
     """
-    path = database(studies_dir, name)
-    if not path.is_file() or not _holds_study(path):
-        known = ", ".join(list_studies(studies_dir)) or "none yet"
-        raise StudyError(f"no study '{name}' in {studies_dir} (there: {known}); start one with python -m search.run --space FILE")
-    storage = StudyStorage(path)
+    location = locate(studies_dir, name, storage)
+    if location.variable is None and not _holds_study(location.database_file):
+        raise _no_study(studies_dir, name)
+    database = StudyStorage(location)
     try:
-        study = optuna.load_study(study_name=name, storage=storage)
-        trials = [trial_of(t) for t in storage.get_all_trials(study._study_id)]
-        maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
-        attrs = study.user_attrs
+        with in_words(location, "read"):
+            known = {s.study_name: s.user_attrs for s in database.get_all_studies()}
+            refuse_stranger(location, known.get(name))
+            if name not in known:
+                raise _no_study(studies_dir, name)
+            attrs = known[name]
+            study = optuna.load_study(study_name=name, storage=database)
+            trials = [trial_of(t) for t in database.get_all_trials(study._study_id)]
+            maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
     finally:
-        storage.engine.dispose()
-    run_file = path.parent / "run.json"
+        database.engine.dispose()
+    run_file = location.folder / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
     return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("fingerprint"))
+
+
+def _no_study(studies_dir: Path, name: str) -> StudyError:
+    known = ", ".join(list_studies(studies_dir)) or "none yet"
+    return StudyError(f"no study '{name}' in {studies_dir} (there: {known}); start one with python -m search.run --space FILE")
 
 
 def trial_of(frozen: FrozenTrial) -> Trial:

@@ -22,6 +22,7 @@ from search.worker import available_cores
 if TYPE_CHECKING:
     from search.config import SearchConfig
     from search.driver import Finished
+    from search.location import Location
 
 #: Packages whose versions a run records.
 VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")
@@ -75,11 +76,11 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         temporary.replace(folder / name)
 
 
-def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus: Any, console: Console) -> int:
+def tell_results(location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console) -> int:
     """The leaderboard, where things are, and what to do next; returns the exit code."""
     from search.leaderboard import print_leaderboard, write_leaderboard
 
-    maximize = config.objective.direction == "maximize"
+    folder, maximize = location.folder, config.objective.direction == "maximize"
     write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus))
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
@@ -94,7 +95,8 @@ def tell_results(folder: Path, config: SearchConfig, finished: Finished, corpus:
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
-    console.print(f"dashboard:   optuna-dashboard sqlite:///{shown}/study.db", markup=False, highlight=False)
+    database = f"sqlite:///{shown}/study.db" if location.variable is None else f'"${location.variable}"'
+    console.print(f"dashboard:   optuna-dashboard {database}", markup=False, highlight=False)
     console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
     if finished.failing:
         return SearchError.exit_code

@@ -49,6 +49,7 @@ def make_study(
     """
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
+    from search.location import locate
     from search.study import StudyOwner
     from search.trial import End
 
@@ -57,7 +58,7 @@ def make_study(
     task = open_task(settings, {spec["family"]: FeatureSettings.model_validate(spec["features"])}, 0, studies_dir / ".cache", workers=1)
     task.prepare_features(workers=1)
     (studies_dir / name).mkdir(parents=True)
-    owner = StudyOwner(studies_dir, name, maximize=metric == "val_accuracy", fingerprint={"objective": {"metric": metric}})
+    owner = StudyOwner(locate(studies_dir, name), maximize=metric == "val_accuracy", fingerprint={"objective": {"metric": metric}})
     for number, value in enumerate(values):
         family = families[number] if families else spec["family"]
         trial = owner.start(spec | {"seed": spec["seed"] + number, "family": family}, {})

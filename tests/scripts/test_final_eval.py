@@ -235,8 +235,9 @@ def test_nothing_held_out_is_nothing_to_evaluate(studies, capsys):
 
 def test_a_search_that_runs_keeps_the_study(studies, capsys):
     from search.lease import hold_lease
+    from search.location import locate
 
-    with hold_lease(studies, "one"):
+    with hold_lease(locate(studies, "one")):
         assert command(studies) == 2
     assert "another process" in capsys.readouterr().err
     assert not seal_of(studies).path.exists()

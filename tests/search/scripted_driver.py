@@ -16,6 +16,7 @@ from search.config import SearchConfig, load_space
 from search.driver import Finished, drive
 from search.errors import SearchError
 from search.lease import hold_lease
+from search.location import locate
 from search.progress import watch_study
 from search.worker import Workplace
 from tests.search.declarations import Declared, Family
@@ -52,7 +53,8 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
         return {}
 
     console = console or Console(force_terminal=False, width=200)
-    with hold_lease(studies_dir, config.study):
+    location = locate(studies_dir, config.study, config.storage)
+    with location.kept_from_children(), hold_lease(location) as lease:
         return drive(
             config,
             studies_dir=studies_dir,
@@ -63,6 +65,7 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
             screen=screen,
             watching=lambda owner: watch_study(console, owner, config.budget),
             blocked=task.get("blocked", ()),
+            lease=lease,
         )
 
 
