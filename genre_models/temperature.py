@@ -19,7 +19,10 @@ def class_decisions(classifier: Any, x: np.ndarray, n_classes: int) -> np.ndarra
 
     Of two classes scikit-learn gives one value, of the second against the first.
     """
-    found = classifier.decision_function(x)
+    from genre_models.kernel_svm import MANY, rbf_decisions
+
+    by_products = getattr(classifier, "kernel", None) == "rbf" and classifier.support_vectors_.size >= MANY
+    found = rbf_decisions(classifier, x) if by_products else classifier.decision_function(x)
     if found.ndim == 1:
         found = np.stack([-found, found], axis=1) / 2
     decisions = np.full((len(x), n_classes), -np.inf)
@@ -35,7 +38,7 @@ def softmax(decisions: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def out_of_fold_temperature(
-    make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int
+    make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int, pairwise: bool = False
 ) -> float:
     """The temperature that suits items which the classifier was not fitted on.
 
@@ -50,6 +53,8 @@ def out_of_fold_temperature(
     n_classes : int
     seed : int
         Of the folds.
+    pairwise : bool
+        Whether `x` has a number for each pair of items [shape=(n, n)], and the classifier takes those.
 
     Returns
     -------
@@ -65,7 +70,8 @@ def out_of_fold_temperature(
     decisions = np.full((len(x), n_classes), -np.inf)
     for fitted, left_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, y, owners):
         if len(set(y[fitted])) > 1:
-            decisions[left_out] = class_decisions(make().fit(x[fitted], y[fitted]), x[left_out], n_classes)
+            trained, asked = (x[np.ix_(rows, fitted)] if pairwise else x[rows] for rows in (fitted, left_out))
+            decisions[left_out] = class_decisions(make().fit(trained, y[fitted]), asked, n_classes)
     return best_temperature(decisions, y)
 
 

@@ -7,10 +7,8 @@ come from training items only. SVMs have no probabilities; theirs come from deci
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from genre_models.vectors import VectorData
 
 SMALLEST_SHARE = 0.5
-_SVMS = ("linear_svm", "rbf_svm")
 _MIB = 2**20
 
 
@@ -181,12 +178,10 @@ def predict_tracks(model: VectorModel, data: VectorData, ids: Sequence[str]) -> 
 def _fitted_model(params: Mapping[str, Any], data: VectorData, seed: int) -> tuple[Any, ...]:
     """The model, what its classifier was fitted on (vectors, classes, each item's track), and when that was ready."""
     import numpy as np
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import Pipeline
 
-    from genre_models.families.classical_models import classifier, fit_stopping_early
-    from genre_models.sklearn_model import VectorModel, few_threads, reduced, reduction
-    from genre_models.temperature import out_of_fold_temperature
+    from genre_models.families.classical_models import fit_classifier
+    from genre_models.sklearn_model import VectorModel, reduced, reduction
     from genre_models.vectors import vector_blocks
 
     items, owners = data.items_of(data.train_ids)
@@ -200,18 +195,8 @@ def _fitted_model(params: Mapping[str, Any], data: VectorData, seed: int) -> tup
     for where, block in vector_blocks(data, items):
         x[where] = reduced(steps, block)
     built = time.perf_counter()
-    make = partial(classifier, params, seed % 2**32, len(items))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the pass limit is part of the configuration
-            fitted = make()
-            with few_threads(fitted):
-                if params["model"] == "mlp" and params["mlp_early_stopping"]:
-                    fit_stopping_early(fitted, x, y, owners, seed % 2**32)
-                else:
-                    fitted.fit(x, y)
-            is_svm = params["model"] in _SVMS
-            temperature = out_of_fold_temperature(make, x, y, owners, len(data.labels), seed % 2**32) if is_svm else None
+        fitted, temperature = fit_classifier(params, x, y, owners, len(data.labels), seed % 2**32)
     except ValueError as error:
         if "finite" not in str(error):
             raise
@@ -244,8 +229,10 @@ def _scores(model: VectorModel, x: np.ndarray, y: np.ndarray, owners: np.ndarray
 
     from genre_models.metrics import accuracy, log_loss
     from genre_models.sklearn_model import class_probabilities
+    from genre_models.vectors import vector_rows
 
-    p = class_probabilities(model.pipeline[-1], x, model.n_classes, model.temperature)
+    blocks = (x[start : start + vector_rows(x.shape[1])] for start in range(0, len(x), vector_rows(x.shape[1])))
+    p = np.concatenate([class_probabilities(model.pipeline[-1], block, model.n_classes, model.temperature) for block in blocks])
     checked = [p]
     if len(data.validation_ids):
         checked.append(predict_tracks(model, data, data.validation_ids))

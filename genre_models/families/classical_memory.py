@@ -8,11 +8,17 @@ from typing import Any
 from genre_models.families.declaration import parse_widths
 
 KERNEL_CACHE_MIB = 300
+SVMS = ("linear_svm", "rbf_svm")
 _MIB = 2**20
 _BLOCK_MIB = 2 * 64  # a block of vectors as read and as scaled
 _FOLD = 2 / 3  # of the items that an SVM is fitted on again, for its temperature, while the first one is kept
 _BINS, _HISTOGRAM, _NODE, _LEAST_LEAF = 256, 20, 64, 20  # of boosted trees: bins of a feature, bytes of one, bytes of a tree's node
 _DRAWN = 1 - 1 / 2.718281828  # of the items that a tree of a forest sees, each once or more
+
+
+def is_wide(n_items: int, width: int) -> bool:
+    """Whether an SVM is fitted on the items' inner products (see `classical_wide`): they are then fewer than the vectors' numbers."""
+    return width > n_items
 
 
 def fitting_mib(params: Mapping[str, Any], n_items: int, d: int, width: int, n_classes: int, weights: int) -> float:
@@ -33,16 +39,19 @@ def fitting_mib(params: Mapping[str, Any], n_items: int, d: int, width: int, n_c
         Of a linear model or an MLP.
     """
     numbers, widest = n_items * width, max(parse_widths(params["mlp_units"]), default=0)
+    cache, wide = min(KERNEL_CACHE_MIB * _MIB, 4 * n_items**2), is_wide(n_items, width)
     beside = {
-        "linear_svm": lambda: 24 * numbers + 24 * weights,  # in float64, and as liblinear's list of (feature, value)
-        # In float64; the support vectors in float64; and again for a fold, with its items in float32.
-        "rbf_svm": lambda: (8 + _FOLD * 20) * numbers + min(KERNEL_CACHE_MIB * _MIB, 4 * n_items**2),
+        # A triangular factor in float64; a fold's rows of it, and as liblinear's list of (feature, value) what is not 0 of them. Or the items so.
+        "linear_svm": lambda: (8 + _FOLD * 16) * n_items**2 + 32 * weights if wide else 24 * numbers + 24 * weights,
+        # The kernel, and a fold's part of it; or then the support vectors in float64. Or the items in float64; the support vectors in float64; and
+        # again for a fold, with its items in float32.
+        "rbf_svm": lambda: max((8 + _FOLD * 8) * n_items**2 + cache, 8 * numbers) if wide else (8 + _FOLD * 20) * numbers + cache,
         "logistic": lambda: 200 * weights,  # the last ten steps and gradients of L-BFGS
         "mlp": lambda: 28 * weights + (4 * numbers if params["mlp_early_stopping"] else 0) + 8 * n_items * widest,
         "forest": lambda: params["forest_trees"] * _nodes(params, n_items) * (_NODE + 8 * n_classes),
         "boosting": lambda: 9 * numbers + width * _per_feature(params, n_items) + _boosted_nodes(params, n_items, n_classes) * _NODE,
     }[params["model"]]()
-    reading = min(_BLOCK_MIB * _MIB, 8 * n_items * d)
+    reading = min(_BLOCK_MIB * _MIB, 8 * n_items * d)  # or, in products, as much in float64
     return (4 * numbers + beside + reading) / _MIB
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC, LinearSVC
 
-from genre_models.families.classical_memory import KERNEL_CACHE_MIB
+from genre_models.families.classical_memory import KERNEL_CACHE_MIB, SVMS, is_wide
+from genre_models.families.classical_wide import fit_wide_svm
 from genre_models.families.declaration import parse_widths
+from genre_models.sklearn_model import few_threads
+from genre_models.temperature import out_of_fold_temperature
 
 MLP_BATCH, MLP_PASSES = 32, 200
 _KEPT_BACK = 0.1  # of the tracks, for the early stopping of an MLP
@@ -64,6 +70,40 @@ def classifier(params: Mapping[str, Any], seed: int, n: int) -> Any:
         ),
     }
     return made[params["model"]]()
+
+
+def fit_classifier(
+    params: Mapping[str, Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int
+) -> tuple[Any, float | None]:
+    """Fit the classifier as configured.
+
+    Parameters
+    ----------
+    params : mapping
+    x : np.ndarray [shape=(n, d), dtype=float32]
+    y : np.ndarray of int [shape=(n,)]
+    owners : np.ndarray of int [shape=(n,)]
+        Each item's track.
+    n_classes : int
+    seed : int
+
+    Returns
+    -------
+    (classifier, float or None)
+        Fitted, and its temperature where it has no probabilities of its own (`genre_models.temperature`).
+    """
+    make = partial(classifier, params, seed, len(x))
+    fitted, of_folds = make(), (owners, n_classes, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the pass limit is part of the configuration
+        if params["model"] in SVMS:
+            return fit_wide_svm(make, x, y, *of_folds) if is_wide(*x.shape) else (fitted.fit(x, y), out_of_fold_temperature(make, x, y, *of_folds))
+        with few_threads(fitted):
+            if params["model"] == "mlp" and params["mlp_early_stopping"]:
+                fit_stopping_early(fitted, x, y, owners, seed)
+            else:
+                fitted.fit(x, y)
+    return fitted, None
 
 
 def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, owners: np.ndarray, seed: int) -> None:

@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.pipeline import Pipeline
 
 from genre_models.errors import ConfigurationRefused, GenreModelsError, TrainingDiverged
 from genre_models.families import classical
@@ -152,6 +154,49 @@ def test_the_memory_estimate_counts_scikit_learns_copies_of_all_items(model, at_
     few, many = (classical.estimate(DEFAULTS | {"model": model}, (500,), 10, n_items=n).memory_mib for n in (1000, 8000))
     assert at_least < many * 2**20 < 3 * at_least + 2**28
     assert few < many / 3
+
+
+@pytest.mark.parametrize("model", ["linear_svm", "rbf_svm"])
+def test_svms_of_whole_maps_of_8000_tracks_fit_a_worker_of_4_gib(model):
+    # 6,400 of them for training, at vgg16's block5_pool; what a worker holds without a trial is 0.3 GiB (scripts/bench_worker_memory.py).
+    whole = classical.estimate(DEFAULTS | {"model": model}, (25_088,), 10, n_items=6_400).memory_mib
+    assert 12 * 6_400 * 25_088 / 2**20 * (model == "rbf_svm") < whole < 3 * 1024
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("standardise", [True, False])
+@pytest.mark.parametrize(
+    "params", [{"model": "linear_svm"}, {"model": "rbf_svm"}, {"model": "rbf_svm", "gamma": 1e-3, "class_weight": "balanced"}]
+)
+def test_svms_on_more_numbers_than_items_are_scikit_learns(tmp_path, monkeypatch, params, standardise, classes):
+    from genre_models.families.classical_models import classifier
+
+    monkeypatch.setattr("genre_models.vectors.BLOCK_BYTES", 4 * 200 * 14)  # blocks of 14 vectors, 7 in float64
+    data = Clouds(tmp_path, d=200, apart=0.2)
+    data._x[6] = data._x[3]  # alike, and in other classes or not
+    data._x[:, 7] = 5  # the same in all
+    data._targets %= classes
+    fitted = run(data, **params, standardise=standardise)
+    x = data.features(data.train_ids)
+    scaled = fitted.model.pipeline[:-1].transform(x) if standardise else x
+    plain = classifier(DEFAULTS | params, 1, len(x)).fit(scaled, data.targets(data.train_ids))
+    steps = [*fitted.model.pipeline.steps[:-1], ("classifier", plain)]
+    expected = replace(fitted.model, pipeline=Pipeline(steps))(data.features(data.validation_ids))
+    assert fitted.predict(data.validation_ids) == pytest.approx(expected, abs=1e-5)
+    assert vars(fitted.model.pipeline[-1]).keys() == vars(plain).keys() and fitted.model.pipeline[-1].get_params() == plain.get_params()
+    fitted.save(tmp_path)
+    assert load_vectors_predictor(tmp_path)(data.features(data.validation_ids)) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_decisions_by_matrix_products_are_libsvms(tmp_path, monkeypatch, classes):
+    data = Clouds(tmp_path, d=40, apart=0.1)
+    data.labels, data._targets = tuple("abcde"), np.arange(90) % classes
+    fitted = run(data, model="rbf_svm")
+    with_libsvm = fitted.predict(data.validation_ids)
+    monkeypatch.setattr("genre_models.kernel_svm.MANY", 0)
+    monkeypatch.setattr("genre_models.vectors.BLOCK_BYTES", 4 * 40 * 14)
+    assert fitted.predict(data.validation_ids) == pytest.approx(with_libsvm, abs=1e-6)
 
 
 def test_early_stopping_is_told_by_tracks_that_were_not_trained_on(tmp_path):
