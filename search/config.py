@@ -116,13 +116,6 @@ class Settings(_Section):
     skip_unavailable: bool = False
     storage: str | None = None
 
-    @field_validator("storage")
-    @classmethod
-    def _storage_names_a_variable(cls, storage: str | None) -> str | None:
-        if storage is not None and STORAGE_PATTERN.fullmatch(storage) is None:
-            raise ValueError(f"must be env:NAME; {STORAGE_REMEDY}")
-        return storage
-
     @field_validator("study")
     @classmethod
     def _study_is_a_name(cls, study: str) -> str:
@@ -237,6 +230,7 @@ def load_space(
     problems.unknown_keys((), data, (*Settings.model_fields, "families", *sections))
 
     own = {key: data[key] for key in Settings.model_fields if key in data}
+    _require_variable(own, problems)
     settings = validated((), own, Settings, problems)
     models = {name: validated((name,), data.get(name), model, problems) for name, model in sections.items()}
     overridable = {name: sections[name] for name in per_family if name in sections}
@@ -251,6 +245,14 @@ def load_space(
     problems.raise_if_any()
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return SearchConfig(path=path, source_text=text, families=spaces, sections=models, family_sections=family_sections, **fields)
+
+
+def _require_variable(own: dict[str, Any], problems: Problems) -> None:
+    """Note a `storage` that is not the name of a variable, without showing it: it may hold a password."""
+    storage = own.get("storage")
+    if storage is not None and not (isinstance(storage, str) and STORAGE_PATTERN.fullmatch(storage)):
+        own.pop("storage")
+        problems.add(("storage",), "found something else (not shown, it may hold a password)", "must be env:NAME", STORAGE_REMEDY)
 
 
 def _with_direction(objective: object, metrics: Mapping[str, str], problems: Problems) -> object:

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from search.errors import SearchError, StudyError
-from search.location import STORAGE_REMEDY, Location
+from search.location import URL_FORM, Location
 
 T = TypeVar("T")
 
@@ -55,14 +55,14 @@ def parse_url(location: Location) -> URL:
     try:
         url = make_url(location.url)
     except (ArgumentError, ValueError, TypeError):
-        raise StudyError(f"{told} is no database URL; {STORAGE_REMEDY}") from None
+        raise StudyError(f"{told} is no database URL; it must have the form {URL_FORM}") from None
     if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
-        raise StudyError(f"{told} is no URL of a PostgreSQL database; {STORAGE_REMEDY}")
+        raise StudyError(f"{told} is no URL of a PostgreSQL database; it must have the form {URL_FORM}")
     if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise StudyError(f"{told} names another driver than psycopg; begin it with postgresql+psycopg://")
     # An @ or / in a password that is not written as %40 or %2F moves the borders of all parts.
     if location.url.count("@") > 1 or ("@" in location.url and url.username is None) or not re.fullmatch(r"[^@:/?#\s]+", url.database or ""):
-        raise StudyError(f"{told} must end in @host/database, with special characters of the password written as %40 (@), %2F (/), %3A (:); {STORAGE_REMEDY}")
+        raise StudyError(f"{told} must have the form {URL_FORM}, with special characters of the password written as %40 (@), %2F (/), %3A (:), %25 (%)")
     return url.set(drivername="postgresql+psycopg")
 
 

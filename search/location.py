@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 from search.durable import fsync_path
 from search.errors import StudyError
 
+URL_FORM = "postgresql+psycopg://user:password@host/database"
 #: What `storage` may be in a space file or on the command line.
 STORAGE_PATTERN = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-STORAGE_REMEDY = "put the database's URL into an environment variable, as in export NAME='postgresql+psycopg://user:password@host/database', and write env:NAME"
+STORAGE_REMEDY = "put the URL into an environment variable (export NAME='…') and write env:NAME"
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,7 @@ def locate(studies_dir: Path, name: str, storage: str | None = None) -> Location
     if not url:
         where = f"study '{name}' is kept in the database of {asked}" if storage is None else f"storage: {asked}"
         raise StudyError(
-            f"{where}, but the environment variable {variable} is not set; set it with "
-            f"export {variable}='postgresql+psycopg://user:password@host/database'"
+            f"{where}, but the environment variable {variable} is not set; set it with export {variable}='{URL_FORM}'"
         )
     return Location(studies_dir, name, variable, url)
 

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from search.errors import SpaceFileError
+from search.location import STORAGE_REMEDY
 from search.problems import Problems
 
 MAX_BYTES = 1 << 20
@@ -71,8 +72,10 @@ def read_space_file(path: Path, problems: Problems) -> tuple[str, dict[str, Any]
     ------
     SpaceFileError
         If there is no such file, or it is not UTF-8 text, not YAML, too large, or no mapping: nothing more can be said about it then.
+        Or a database's URL is in it.
     """
     text = _read_text(path)
+    _refuse_database_urls(path, text)
     try:
         data = _parse(text, problems)
     except yaml.MarkedYAMLError as error:
@@ -108,6 +111,14 @@ def _read_text(path: Path) -> str:
     if len(content) > MAX_BYTES:
         raise SpaceFileError([f"{path}: the file is larger than {MAX_BYTES >> 20} MiB; a space file is a page of text"])
     return text
+
+
+def _refuse_database_urls(path: Path, text: str) -> None:
+    """Wherever one stands, in a comment too: the file is kept with the study, and its words come back in messages."""
+    found = re.search(r"postgres\w*(\+\w+)?://", text, re.IGNORECASE)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise SpaceFileError([f"{path}: line {line}: a database's URL must not stand in a file, a password may be in it; {STORAGE_REMEDY}"])
 
 
 def _parse(text: str, problems: Problems) -> Any:

@@ -142,7 +142,7 @@ class StudyStorage(RDBStorage):
 
         try:
             with in_words(self.location, "written"):
-                return patiently(attempt, self._tell_wait)
+                return patiently(attempt, self._tell_wait, PATIENCE_SECONDS)
         except StudyError as error:
             self.given_up = error
             raise

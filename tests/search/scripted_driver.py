@@ -30,14 +30,14 @@ FAMILIES = {name: Family(name, "Scripted", (QUALITY, WIDTH, PATIENCE)) for name 
 
 SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, reduction_factor: {factor}, trials: {trials}, minutes: {minutes}}}\n"
 SPACE += "engine: {engine}\nworkers: {workers}\nrepeats: {repeats}\nconfirm: {confirm}\nresources: {{checkpoints_gib: {checkpoints_gib}{resources}}}\n"
-SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nfamilies:\n"
+SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nstorage: {storage}\nfamilies:\n"
 FAMILY = "  {name}: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
 
 
 def space_text(**changes: Any) -> str:
     """A space file for the scripted objective; `resources` are more of them, each with a comma in front."""
     values = {"study": "s", "epochs": 9, "trials": 12, "minutes": "null", "engine": "ray", "workers": 2, "scheduler": "asha", "sampler": "random"}
-    values |= {"repeats": 1, "confirm": "null", "checkpoints_gib": 1, "resources": "", "factor": 3, "families": "slow"}
+    values |= {"storage": "null", "repeats": 1, "confirm": "null", "checkpoints_gib": 1, "resources": "", "factor": 3, "families": "slow"}
     values |= changes
     return SPACE.format(**values) + "".join(FAMILY.format(name=name) for name in values["families"].split())
 
