@@ -38,20 +38,22 @@ class Hyperband:
         self._plans, self._families = tuple(plans), tuple(families)
         self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
         self._brackets: list[_Bracket] = []
+        self._open: dict[int, _Bracket] = {}  # by number; those that are over need no more looking at
         self._exhausted: set[str] = set()
 
     def next(self, may_start: bool) -> Start | Resume | None:
         """The oldest bracket's promotion, then a free place, then the next bracket."""
+        self._open = {number: bracket for number, bracket in self._open.items() if not bracket.is_over}
         if not may_start:
-            for bracket in self._brackets:
+            for bracket in self._open.values():
                 bracket.is_closed = True
-        for bracket in self._brackets:
+        for bracket in self._open.values():
             for root in bracket.survivors():
                 if root in bracket.parked:
                     return Resume(root)
         if not may_start or self._exhausted >= set(self._families):
             return None
-        for number, bracket in enumerate(self._brackets):
+        for number, bracket in self._open.items():
             if bracket.has_place:
                 return Start(bracket.family, number)
         number = len(self._brackets)
@@ -71,7 +73,10 @@ class Hyperband:
             plan = self._plans[number // len(self._families) % len(self._plans)]
             self._brackets.append(_Bracket(self._family_of(number), plan))
             self._brackets[-1].is_closed = self._family_of(number) in self._exhausted
-        self._brackets[trial.bracket].members.setdefault(trial.root, len(self._brackets[trial.bracket].members))
+            self._open[number] = self._brackets[-1]
+        bracket = self._of(trial)
+        bracket.members.setdefault(trial.root, len(bracket.members))
+        bracket.alive.add(trial.root)
 
     def resumed(self, trial: Trial) -> None:
         """It goes on to its next rung."""
@@ -99,6 +104,7 @@ class Hyperband:
         if trial.bracket is None or requeued:
             return
         bracket = self._of(trial)
+        bracket.alive.discard(trial.root)
         if trial.end == End.REFUSED:
             bracket.members.pop(trial.root, None)  # it takes no place
             return
@@ -119,12 +125,12 @@ class Hyperband:
     def exhausted(self, family: str) -> None:
         """Its brackets are halved from what they have, and it takes no more of them."""
         self._exhausted.add(family)
-        for bracket in self._brackets:
+        for bracket in self._open.values():
             bracket.is_closed |= bracket.family == family
 
     def losers(self) -> Sequence[int]:
         """Parked trials of decided rungs that are not among the best."""
-        return [root for bracket in self._brackets for root in bracket.losers()]
+        return [root for bracket in self._open.values() for root in bracket.losers()]
 
     def rebuild(self, trials: Iterable[Trial]) -> None:
         """Brackets from the trials' own record of where they belong."""
@@ -158,12 +164,18 @@ class _Bracket:
         self.members: dict[int, int] = {}  # root -> order of beginning
         self.values: list[dict[int, float]] = [{} for _ in plan.levels[:-1]]
         self.parked: set[int] = set()
+        self.alive: set[int] = set()  # members that have not ended
         self.is_closed = False  # nothing more begins in it
 
     @property
     def has_place(self) -> bool:
         """True while another configuration may begin."""
         return not self.is_closed and len(self.members) < self.plan.configurations
+
+    @property
+    def is_over(self) -> bool:
+        """True once nothing begins in it and nothing goes on."""
+        return not self.has_place and not self.alive
 
     def chosen(self, rung: int) -> list[int] | None:
         """Roots that go on from a rung, or None while one of those that should reach it has not."""

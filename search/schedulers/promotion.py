@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 
 from search.schedulers import Resume, Start
+from search.schedulers.rung import Rung
 from search.trial import Decision, Trial, standing
 
 
@@ -32,25 +34,34 @@ class AshaPromotion:
         self._levels = levels
         self._reduction_factor = reduction_factor
         self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
-        self._values: dict[tuple[str, int], dict[int, float]] = {}
+        self._values: dict[tuple[str, int], Rung] = {}
         self._promoted: set[tuple[int, int]] = set()  # (level, root)
-        self._parked: dict[int, Trial] = {}  # by root, in the order of their parking
+        self._parked: dict[int, tuple[int, Trial]] = {}  # by root, with the turn of its parking
+        self._waiting: dict[tuple[str, int], Rung] = {}  # of the values, those of the parked
+        self._turns = count()
 
     def next(self, may_start: bool) -> Start | Resume | None:
         """The paused trial to promote, if any; else a new one."""
         for level in reversed(self._levels):
-            best = {family: self._best(family, level) for family, at in self._values if at == level}
-            for root, trial in self._parked.items():
-                if trial.paused == level and root in best[trial.family] and (level, root) not in self._promoted:
-                    return Resume(root)
+            able = [root for (family, at), waiting in self._waiting.items() if at == level for root in self._able(family, level, waiting)]
+            if able:
+                return Resume(min(able, key=lambda root: self._parked[root][0]))
         return Start() if may_start else None
+
+    def _able(self, family: str, level: int, waiting: Rung) -> Iterator[int]:
+        """Roots that wait at a rung and are among its best."""
+        for root in waiting:
+            if not self._is_best(family, level, root):
+                return
+            if (level, root) not in self._promoted:
+                yield root
 
     def begun(self, trial: Trial) -> None:
         """Nothing to keep: it has no value yet."""
 
     def resumed(self, trial: Trial) -> None:
         """It is promoted: by the rule, or because the search ends with it."""
-        self._parked.pop(trial.root, None)
+        self._unpark(trial.root)
         self._promoted.update((level, trial.root) for level in self._levels if level <= max(trial.reports, default=0))
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
@@ -58,23 +69,31 @@ class AshaPromotion:
         self._stand(trial, epoch)
         if epoch not in self._levels:
             return Decision.CONTINUE
-        self._values.setdefault((trial.family, epoch), {})[trial.root] = self._sign * best
+        self._values.setdefault((trial.family, epoch), Rung()).put(trial.root, self._sign * best)
         if (epoch, trial.root) in self._promoted:
             return Decision.CONTINUE  # it has been here before, and does again what a lost checkpoint held
         chosen = self.next(may_start=False)
-        higher = isinstance(chosen, Resume) and self._parked[chosen.root].paused >= epoch
-        if higher or trial.root not in self._best(trial.family, epoch):
+        higher = isinstance(chosen, Resume) and self._parked[chosen.root][1].paused >= epoch
+        if higher or not self._is_best(trial.family, epoch, trial.root):
             return Decision.PAUSE
         self._promoted.add((epoch, trial.root))
         return Decision.CONTINUE
 
     def parked(self, trial: Trial) -> None:
         """It waits, and may be promoted."""
-        self._parked[trial.root] = trial
+        self._parked[trial.root] = next(self._turns), trial
+        place = trial.family, trial.paused
+        if place in self._values:
+            self._waiting.setdefault(place, Rung()).put(trial.root, self._values[place][trial.root])
+
+    def _unpark(self, root: int) -> None:
+        if self._parked.pop(root, None) is not None:
+            for waiting in self._waiting.values():
+                waiting.drop(root)
 
     def ended(self, trial: Trial, requeued: bool) -> None:
         """One that stopped early by itself stands at the rungs above; one that failed stands nowhere."""
-        self._parked.pop(trial.root, None)
+        self._unpark(trial.root)
         if trial.state == "FAIL":
             if not requeued:
                 self._forget(trial.root)
@@ -112,15 +131,14 @@ class AshaPromotion:
             elif trial.end is not None:
                 self.ended(trial, requeued=False)
 
-    def _best(self, family: str, level: int) -> set[int]:
-        """Roots of the best ``1/reduction_factor`` at a rung, rounded down."""
+    def _is_best(self, family: str, level: int, root: int) -> bool:
+        """True if the root is in the best ``1/reduction_factor`` of a rung, rounded down."""
         values = self._values[family, level]
-        ranked = sorted(values, key=lambda root: (-values[root], root))
-        return set(ranked[: len(values) // self._reduction_factor])
+        return values.is_among(root, len(values) // self._reduction_factor)
 
     def _note(self, trial: Trial, level: int) -> None:
-        self._values.setdefault((trial.family, level), {})[trial.root] = self._sign * standing(trial, level, self._maximize)
+        self._values.setdefault((trial.family, level), Rung()).put(trial.root, self._sign * standing(trial, level, self._maximize))
 
     def _forget(self, root: int) -> None:
         for values in self._values.values():
-            values.pop(root, None)
+            values.drop(root)

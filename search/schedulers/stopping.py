@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
+from search.schedulers.rung import Rung
 from search.trial import Decision, Trial, standing
 
 
@@ -70,24 +71,23 @@ class Asha(RunAll):
         self._levels = levels
         self._reduction_factor = reduction_factor
         self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
-        self._table: dict[tuple[str, int], dict[int, float]] = {}
+        self._table: dict[tuple[str, int], Rung] = {}
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
         """Continue or stop."""
         self._stand(trial, epoch)
         if epoch not in self._levels:
             return Decision.CONTINUE
-        values = self._table.setdefault((trial.family, epoch), {})
-        values[trial.root] = self._sign * best
-        ranked = sorted(values.values(), reverse=True)
-        keep = max(1, len(ranked) // self._reduction_factor)
-        return Decision.CONTINUE if values[trial.root] >= ranked[keep - 1] else Decision.STOP
+        rung = self._table.setdefault((trial.family, epoch), Rung())
+        rung.put(trial.root, self._sign * best)
+        keep = max(1, len(rung) // self._reduction_factor)
+        return Decision.CONTINUE if rung[trial.root] >= rung.value_at(keep - 1) else Decision.STOP
 
     def ended(self, trial: Trial, requeued: bool) -> None:
         """A trial that stopped early by itself stands, with its value, at the rungs it did not reach; one that failed stands nowhere."""
         if trial.state == "FAIL" and not requeued:
-            for values in self._table.values():
-                values.pop(trial.root, None)
+            for rung in self._table.values():
+                rung.drop(trial.root)
         elif trial.end == "early-stop":
             self._stand(trial, math.inf)
 
@@ -109,4 +109,4 @@ class Asha(RunAll):
             self.ended(trial, requeued=False)
 
     def _note(self, trial: Trial, level: int) -> None:
-        self._table.setdefault((trial.family, level), {})[trial.root] = self._sign * standing(trial, level, self._maximize)
+        self._table.setdefault((trial.family, level), Rung()).put(trial.root, self._sign * standing(trial, level, self._maximize))
