@@ -17,6 +17,7 @@ from rich.text import Text
 
 from search.config import Budget
 from search.confirm import finalists
+from search.roster import Roster
 from search.study import StudyOwner
 from search.trial import Trial
 
@@ -25,7 +26,13 @@ _STATUS_SECONDS = 30.0
 
 
 class Standing:
-    """Counts, best value and pace of a search, from what a monitor is told."""
+    """Counts, best value and pace of a search, from what a monitor is told.
+
+    Attributes
+    ----------
+    best : Trial or None
+        The leader among trials with the full budget.
+    """
 
     def __init__(
         self,
@@ -40,6 +47,8 @@ class Standing:
         self.maximize, self.max_epochs = maximize, max_epochs
         self.trials_wanted, self.minutes = trials_wanted, minutes
         self.trials = {t.number: t for t in trials}
+        self._roster, self._ends = Roster(trials), Counter(_end_in_words(t) for t in trials if t.counts)
+        self.best = next(iter(finalists(trials, 1, maximize)), None)
         self.running: dict[int, tuple[Trial, int, float | None]] = {}
         told: dict[int, set[int]] = {}
         for trial in trials:  # a retry has the reports of the lost trial it goes on with
@@ -55,6 +64,7 @@ class Standing:
 
     def started(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
+        self._roster.note(trial)
         self.running[trial.number] = (trial, max(trial.reports, default=0), trial.best(self.maximize))
 
     def reported(self, trial: Trial, epoch: int) -> None:
@@ -62,38 +72,37 @@ class Standing:
         self.running[trial.number] = (trial, epoch, trial.best(self.maximize))
 
     def paused(self, trial: Trial) -> None:
+        self._roster.note(trial)
         self.running.pop(trial.number, None)
 
     def ended(self, trial: Trial) -> bool:
         """Take in an end; True if this trial now leads."""
         self.trials[trial.number] = trial
+        self._roster.note(trial)
         self.running.pop(trial.number, None)
         self._ended_here += trial.counts
-        return trial.is_full and self.best is trial
-
-    @property
-    def best(self) -> Trial | None:
-        """The leader among trials with the full budget."""
-        return next(iter(finalists(self.trials.values(), 1, self.maximize)), None)
+        self._ends[_end_in_words(trial)] += trial.counts
+        candidates = [t for t in (self.best, trial) if t is not None]
+        self.best = next(iter(finalists(candidates, 1, self.maximize)), None)
+        return self.best is trial
 
     @property
     def counted(self) -> int:
         """Trials that count towards the budget."""
-        return sum(t.counts for t in self.trials.values())
+        return self._roster.counted
 
     def counts_text(self) -> str:
         """ "2 running, 3 complete, 7 pruned, 1 failed"."""
-        ends = Counter("failed" if t.state == "FAIL" else t.state.lower() for t in self.trials.values() if t.counts)
-        parts = [f"{len(self.running)} running"] + [f"{ends[k]} {k}" for k in ("complete", "pruned", "failed")]
+        parts = [f"{len(self.running)} running"] + [f"{self._ends[k]} {k}" for k in ("complete", "pruned", "failed")]
         parts += [told] if (told := self.paused_text()) else []
-        lost = sum(t.end is not None and not t.counts and t.confirms is None for t in self.trials.values())
+        lost = self._roster.lost
         return ", ".join(parts + ([f"{lost} lost and requeued"] if lost else []))
 
     def paused_text(self) -> str:
         """ "4 paused (checkpoints 12 MB)", empty where none is."""
-        paused = [t for t in self.trials.values() if t.paused is not None]
-        held = sum(t.checkpoint["bytes"] for t in self.trials.values() if t.end is None and t.checkpoint is not None)
-        return f"{len(paused)} paused (checkpoints {held / 1e6:.1f} MB)" if paused else ""
+        paused, roster = self._roster.paused_count, self._roster
+        held = sum(t.checkpoint["bytes"] for t in (*roster.running, *roster.waiting, *roster.paused) if t.checkpoint is not None) if paused else 0
+        return f"{paused} paused (checkpoints {held / 1e6:.1f} MB)" if paused else ""
 
     def seconds_left(self) -> float | None:
         """The shorter of what the time budget and the trial budget leave, or None if neither can be told yet."""
@@ -120,6 +129,10 @@ class Standing:
         if leader is None:
             return "no score yet"
         return f"best on the way {leader.best(self.maximize):.3f} by trial {leader.number}, none at full budget yet"
+
+
+def _end_in_words(trial: Trial) -> str:
+    return "failed" if trial.state == "FAIL" else trial.state.lower()
 
 
 def duration(seconds: float | None) -> str:
