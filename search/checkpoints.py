@@ -6,12 +6,13 @@ study says so; those before it are removed only then. Anything the study does no
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
 
-from search.trial import Trial
+from search.depot import Depot
 from search.durable import is_leftover
+from search.trial import Trial
+
+_FOLDER = "checkpoints"
 
 
 class Checkpoints:
@@ -19,50 +20,52 @@ class Checkpoints:
 
     Parameters
     ----------
-    folder : Path
-        Made when the first one is written.
+    depot : Depot
+        The study's; they lie in its folder ``checkpoints``.
     limit_bytes : int
         The most they may take. Beyond it those of the trials least likely to go on are dropped: such a trial, should it go on after all,
         trains its first epochs again, to the same values.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
-        self._folder, self._limit = folder, limit_bytes
+    def __init__(self, depot: Depot, limit_bytes: int) -> None:
+        self._depot, self._limit = depot, limit_bytes
 
     def where(self, trial: Trial) -> str:
-        """Folder under which the worker makes one folder for each epoch it saves."""
-        return str(self._folder / f"{trial.root:04d}")
+        """Path or URL of the folder in which the worker makes one for each epoch it saves."""
+        return f"{self._depot.root}/{self._of(trial)}"
 
     def to_resume(self, trial: Trial) -> str | None:
-        """Folder of the trial's newest whole checkpoint, or None to start afresh."""
-        if trial.checkpoint is None:
+        """Path or URL of the trial's newest whole checkpoint, or None to start afresh."""
+        if trial.checkpoint is None or not self._depot.may_hold(name := f"{_FOLDER}/{trial.checkpoint['folder']}"):
             return None
-        path = self._folder / trial.checkpoint["folder"]
-        return str(path) if path.is_dir() else None
+        return f"{self._depot.root}/{name}"
 
     def keep_newest(self, trial: Trial) -> None:
         """Remove checkpoints before the one that the study knows of; its worker may have written another since, or be at it."""
         if trial.checkpoint is None:
             self.remove(trial)
             return
-        newest = self._folder / trial.checkpoint["folder"]
-        for each in _folders(newest.parent):
-            if not is_leftover(each) and _place_of(each) < _place_of(newest):
-                shutil.rmtree(each, ignore_errors=True)
+        newest = _place_of(trial.checkpoint["folder"].partition("/")[2])
+        self._depot.remove(self._of(trial), lambda name: not is_leftover(name) and _place_of(name) < newest)
 
     def remove(self, trial: Trial) -> None:
         """The trial has ended for good."""
-        shutil.rmtree(self._folder / f"{trial.root:04d}", ignore_errors=True)
+        self._depot.remove(self._of(trial))
 
     def clean(self, trials: Iterable[Trial]) -> None:
         """At start, while no worker writes: remove what no trial that may go on speaks of, and what a kill left half-written."""
         spoken_of = {t.checkpoint["folder"] for t in trials if t.end is None and t.checkpoint is not None}
-        for folder in _folders(self._folder):
-            for each in _folders(folder):
-                if f"{folder.name}/{each.name}" not in spoken_of:
-                    shutil.rmtree(each, ignore_errors=True)
-            if not _folders(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+        roots = {folder.partition("/")[0] for folder in spoken_of}
+        for root in self._depot.folders(_FOLDER):
+            if root in roots:
+                self._depot.remove(f"{_FOLDER}/{root}", lambda name, root=root: f"{root}/{name}" not in spoken_of)
+            else:
+                self._depot.remove(f"{_FOLDER}/{root}")
+        self._depot.settle()
+
+    @staticmethod
+    def _of(trial: Trial) -> str:
+        return f"{_FOLDER}/{trial.root:04d}"
 
     def over_limit(self, waiting: Iterable[Trial], maximize: bool) -> list[Trial]:
         """Trials whose checkpoints must go, least advanced first and of those the worst first, until the rest fits."""
@@ -78,10 +81,6 @@ class Checkpoints:
         return dropped
 
 
-def _folders(place: Path) -> list[Path]:
-    return [each for each in place.iterdir() if each.is_dir()] if place.is_dir() else []
-
-
-def _place_of(folder: Path) -> tuple[int, ...]:
-    """Where a checkpoint stands among those of its trial, from its name: ``EPOCH``, or ``EPOCH-BEAT`` within a further part."""
-    return tuple(int(number) for number in folder.name.split("-") if number.isdigit())
+def _place_of(name: str) -> tuple[int, ...]:
+    """Where a checkpoint stands among those of its trial, by its name: ``EPOCH``, or ``EPOCH-BEAT`` within a further part."""
+    return tuple(int(number) for number in name.split("-") if number.isdigit())

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from search.depot import refusal
 from search.domains import plain
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import family_part
@@ -99,6 +100,8 @@ class Settings(_Section):
 
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
+    `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
+    study's folder.
     """
 
     study: str
@@ -115,6 +118,7 @@ class Settings(_Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     skip_unavailable: bool = False
     storage: str | None = None
+    artifacts: str | None = None
 
     @field_validator("study")
     @classmethod
@@ -160,6 +164,7 @@ class SearchConfig:
     precision: str
     skip_unavailable: bool
     storage: str | None
+    artifacts: str | None
     families: dict[str, FamilySpace]
     sections: dict[str, BaseModel]
     family_sections: dict[str, dict[str, BaseModel]]
@@ -231,6 +236,7 @@ def load_space(
 
     own = {key: data[key] for key in Settings.model_fields if key in data}
     _require_variable(own, problems)
+    _require_place(own, problems)
     settings = validated((), own, Settings, problems)
     models = {name: validated((name,), data.get(name), model, problems) for name, model in sections.items()}
     overridable = {name: sections[name] for name in per_family if name in sections}
@@ -253,6 +259,15 @@ def _require_variable(own: dict[str, Any], problems: Problems) -> None:
     if storage is not None and not (isinstance(storage, str) and STORAGE_PATTERN.fullmatch(storage)):
         own.pop("storage")
         problems.add(("storage",), "found something else (not shown, it may hold a password)", "must be env:NAME", STORAGE_REMEDY)
+
+
+def _require_place(own: dict[str, Any], problems: Problems) -> None:
+    """Note `artifacts` that can be neither a folder nor a URL to write to; shown where there can be no password in it."""
+    artifacts = own.get("artifacts")
+    if isinstance(artifacts, str) and (why := refusal(artifacts)) is not None:
+        own.pop("artifacts")
+        hidden = re.search("[@?#]", artifacts) is not None
+        problems.add(("artifacts",), "found something else (not shown, it may hold a password)" if hidden else f"found {shown(artifacts)}", why)
 
 
 def _with_direction(objective: object, metrics: Mapping[str, str], problems: Problems) -> object:

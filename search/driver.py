@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.checkpoints import Checkpoints
 from search.config import SearchConfig
 from search.confirm import confirmations, finalists
+from search.depot import Depot, require_depot
 from search.engines import Engine
 from search.engines.inline import InlineEngine
 from search.errors import SearchError
@@ -30,6 +30,8 @@ from search.study import StudyOwner
 from search.trial import Trial
 from search.worker import Workplace
 
+#: Folder of a study's depot that holds the artifacts of its trials.
+TRIALS = "trials"
 #: Trials whose weights and predictions are kept on disk.
 KEPT_TRIALS = 5
 
@@ -45,12 +47,15 @@ class Finished:
         None where the study's totals were reached or nothing was left to do.
     interrupted, failing : bool
         The user stopped it; it stopped itself because trials kept failing.
+    trouble : str or None
+        Why not everything could be removed that nobody needs any more.
     """
 
     trials: list[Trial]
     stop_reason: str | None
     interrupted: bool
     failing: bool
+    trouble: str | None = None
 
 
 def drive(
@@ -110,6 +115,8 @@ def drive(
     """
     maximize = config.objective.direction == "maximize"
     location = locate(studies_dir, config.study, config.storage) if lease is None else lease.location
+    depot = require_depot(config.artifacts, location.folder)
+    place = replace(place, trials_dir=f"{depot.root}/{TRIALS}")
     owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease)
     owner.describe(about or {})
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
@@ -124,7 +131,7 @@ def drive(
         folds=folds,
         repeats=config.repeats,
     )
-    checkpoints = Checkpoints(Path(place.trials_dir).parent / "checkpoints", int(config.resources.checkpoints_gib * 2**30))
+    checkpoints = Checkpoints(depot, int(config.resources.checkpoints_gib * 2**30))
     try:
         _require_none_waits(owner, blocked)
         with watching(owner) as monitor:
@@ -139,8 +146,9 @@ def drive(
     finally:
         owner.close()
         if owner.storage.given_up is None:  # else they may be another driver's
-            keep_best_artifacts(Path(place.trials_dir), list(owner.trials.values()), maximize)
-    return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing)
+            keep_best_artifacts(depot, list(owner.trials.values()), maximize)
+        trouble = depot.settle()
+    return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing, trouble)
 
 
 def _require_none_waits(owner: StudyOwner, blocked: Collection[str]) -> None:
@@ -227,12 +235,9 @@ def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def keep_best_artifacts(trials_dir: Path, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
+def keep_best_artifacts(depot: Depot, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
     """Remove the artifacts of all but the best few trials that had the full budget, and of their confirmations."""
     kept = {f"{t.number:04d}" for t in finalists(trials, keep, maximize)} | {f"{t.number:04d}" for t in trials if t.end is None}
     for confirmed, again in confirmations(trials).items():
         kept |= {f"{confirmed:04d}", f"{again.number:04d}"}
-    if trials_dir.is_dir():
-        for folder in trials_dir.iterdir():
-            if folder.name not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+    depot.remove(TRIALS, lambda name: name not in kept)

@@ -38,9 +38,9 @@ def writing_whole(place: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def is_leftover(folder: Path) -> bool:
-    """Whether a folder is what a kill left of `writing_whole`."""
-    return folder.name.startswith(".") and folder.name.endswith((_PARTIAL, _REPLACED))
+def is_leftover(name: str) -> bool:
+    """Whether a folder of this name is one that `writing_whole` is at, or that a kill left of it."""
+    return name.startswith(".") and name.endswith((_PARTIAL, _REPLACED))
 
 
 def fsync_tree(folder: Path) -> None:

@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--storage", metavar="env:NAME", help="keep the trials in the PostgreSQL database whose URL the environment variable NAME holds (default: SQLite in the study's folder)")
+    p.add_argument("--artifacts", metavar="PLACE", help="where artifacts and checkpoints lie: a folder, or a URL such as s3://bucket/prefix (default: the study's folder)")
     p.add_argument("--engine", choices=("ray", "inline"), help="ray: parallel workers; inline: this process alone")
     p.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: what the machine offers)")
     p.add_argument("--address", metavar="HOST:PORT", help="of an existing Ray cluster (default: Ray on this machine, for this search)")
@@ -108,6 +109,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "budget.minutes": options.minutes,
         "seed": options.seed,
         "storage": options.storage,
+        "artifacts": options.artifacts,
     }
     given = {key: value for key, value in given.items() if value is not None}
     if options.data not in (None, ["demo"]) and options.study is None:
@@ -136,6 +138,7 @@ def _describe(name: str, console: Console) -> int:
 
 def _search(config: SearchConfig, studies_dir: Path, address: str | None, console: Console) -> int:
     """Everything from an empty folder to the leaderboard."""
+    from search.depot import require_depot
     from search.driver import drive
     from search.lease import hold_lease
     from search.location import locate
@@ -146,6 +149,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
         folder = location.folder
+        require_depot(config.artifacts, folder)
         precision = resolve_precision(config.precision)
         with Stages(console) as stages:
             folds = confirming_folds(config)

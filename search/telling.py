@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from rich.console import Console
 
+from search.depot import place_of
 from search.errors import SearchError
 from search.worker import available_cores
 
@@ -96,6 +97,10 @@ def tell_results(location: Location, config: SearchConfig, finished: Finished, c
     studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
     database = f"sqlite:///{shown}/study.db" if location.variable is None else f'"${location.variable}"'
+    if config.artifacts is not None and any(t.is_full for t in finished.trials):
+        console.print(f"artifacts:   {place_of(config.artifacts, folder)}/trials", markup=False, highlight=False)
+    if finished.trouble is not None:
+        console.print(f"note: what nobody needs any more could not all be removed: {finished.trouble}", markup=False, highlight=False)
     console.print(f"dashboard:   optuna-dashboard {database}", markup=False, highlight=False)
     console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
     if finished.failing:

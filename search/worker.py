@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.depot import DepotError, is_url, open_depot, split_name
 from search.errors import TrialFailed
+from search.scratch import scratch
 from search.trial import Decision, Objective, Snapshot, not_finite
-from search.durable import writing_whole
 
 #: (epoch, metrics) -> "continue" | "save" | "stop" | "pause"
 Ask = Callable[[int, Mapping[str, float]], str]
@@ -31,7 +33,7 @@ class Workplace:
     task : dict
         JSON-able; the search does not look inside.
     trials_dir : str
-        Each trial writes below ``trials_dir/NNNN``.
+        A path or a URL; each trial writes below ``trials_dir/NNNN``.
     threads : int
         Threads a worker may use.
     """
@@ -42,13 +44,13 @@ class Workplace:
     threads: int = 1
 
     def workdir(self, number: int) -> str:
-        """Folder of a trial's artifacts."""
-        return str(Path(self.trials_dir) / f"{number:04d}")
+        """Path or URL of a trial's artifacts."""
+        return f"{self.trials_dir.rstrip('/')}/{number:04d}"
 
 
 @dataclass(frozen=True)
 class Errand:
-    """One trial, or the rest of one, as it is handed to a worker; plain data.
+    """One trial, or the rest of one, as it is handed to a worker; plain data. Places are paths or URLs.
 
     Attributes
     ----------
@@ -99,13 +101,14 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
 
     A checkpoint is ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of all checkpoints; or ``{"error"}`` where it could
     not be written. The outcome of a trial that was told to pause has it as ``checkpoint``; one that was told to save hands it to `saved` and goes
-    on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial.
+    on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial. Artifacts that can't be brought to their URL
+    cost nothing else; the outcome then says why (``artifacts_error``).
     """
     written: dict[str, Any] = {}
-    last = 0
+    last, answer = 0, Decision.CONTINUE
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
-        nonlocal last
+        nonlocal last, answer
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
@@ -115,7 +118,7 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
             return answer
         # At a beat the epoch is one of a further part: it must not take the name of an earlier checkpoint.
         name = f"{epoch:04d}" if metrics else f"{last:04d}-{epoch:04d}"
-        checkpoint = write_checkpoint(Path(errand.checkpoints) / name, epoch, snapshot)
+        checkpoint = write_checkpoint(errand.checkpoints, name, epoch, snapshot)
         if answer == Decision.PAUSE:
             written["checkpoint"] = checkpoint
             return answer
@@ -124,12 +127,15 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
         return Decision.CONTINUE
 
     try:
-        try:
-            outcome = objective.run(errand.spec, report, workdir=errand.workdir, resume=errand.resume)
-        except Exception as error:
-            if errand.resume is None or getattr(error, "reason_code", None) != "snapshot":
-                raise
-            outcome = objective.run(errand.spec, report, workdir=errand.workdir, resume=None)
+        with _at_hand(errand) as (workdir, resume):
+            try:
+                outcome = objective.run(errand.spec, report, workdir=workdir, resume=resume)
+            except Exception as error:
+                if resume is None or getattr(error, "reason_code", None) != "snapshot":
+                    raise
+                outcome = objective.run(errand.spec, report, workdir=workdir, resume=None)
+            if workdir != errand.workdir and answer not in (Decision.STOP, Decision.PAUSE):
+                written |= _hand_in(workdir, errand.workdir)  # of one that was stopped nobody keeps them
         return {**outcome, **written}
     except MemoryError as error:
         return Failure("memory", _one_line(error) or "out of memory")
@@ -137,16 +143,51 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
         return Failure(getattr(error, "reason_code", "exception"), _one_line(error))
 
 
-def write_checkpoint(place: Path, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
-    """Let the objective write its state into a folder, which is whole or absent; a full disk costs the checkpoint, not the trial."""
+@contextmanager
+def _at_hand(errand: Errand) -> Iterator[tuple[str, str | None]]:
+    """Folders on this machine: for the trial's artifacts, and with the checkpoint to go on from, None where it can't be had."""
+    with ExitStack() as stack:
+        workdir = str(stack.enter_context(scratch("trials"))) if is_url(errand.workdir) else errand.workdir
+        resume = errand.resume
+        if resume is not None and is_url(resume):
+            root, name = split_name(resume)
+            try:
+                resume = str(stack.enter_context(open_depot(root).reading(name)))
+            except DepotError:
+                resume = None  # as one that can't be read
+        yield workdir, resume
+
+
+def _hand_in(folder: str, place: str) -> dict[str, str]:
+    """Bring artifacts from a scratch folder to their URL; ``{"artifacts_error"}`` where that fails."""
+    root, name = split_name(place)
+    try:
+        open_depot(root).put(Path(folder), name)
+    except (DepotError, OSError) as error:
+        return {"artifacts_error": _one_line(error)}
+    return {}
+
+
+def write_checkpoint(place: str, name: str, epoch: int, snapshot: Snapshot) -> dict[str, Any]:
+    """Let the objective write its state into a folder of that name, which is whole or absent; a full disk costs the checkpoint, not the trial.
+
+    Parameters
+    ----------
+    place : str
+        Path or URL of the folder of all of the trial's checkpoints.
+    name : str
+    epoch : int
+    snapshot : callable
+        ``snapshot(folder)``.
+    """
     started = time.perf_counter()
     try:
-        with writing_whole(place) as partial:
-            snapshot(str(partial))
-            size = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
-    except OSError as error:
+        with open_depot(place).writing(name) as folder:
+            snapshot(str(folder))
+            size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    except (DepotError, OSError) as error:
         return {"error": _one_line(error)}
-    return {"epoch": epoch, "folder": f"{place.parent.name}/{place.name}", "bytes": size, "seconds": time.perf_counter() - started}
+    return {"epoch": epoch, "folder": f"{split_name(place)[1]}/{name}", "bytes": size, "seconds": time.perf_counter() - started}
 
 
 def _one_line(error: Exception) -> str:

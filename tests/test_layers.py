@@ -20,6 +20,7 @@ OWNERS = {
     "sqlalchemy": {"storage.py", "trial_rows.py", "database.py", "advisory_lock.py"},
     "psycopg": {"database.py"},
     "yaml": {"space_file.py"},
+    "fsspec": {"remote_depot.py"},
 }
 
 

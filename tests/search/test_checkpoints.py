@@ -11,9 +11,10 @@ from typing import Any
 
 
 from search.checkpoints import Checkpoints
+from search.depot import LocalDepot
+from search.durable import is_leftover, writing_whole
 from search.trial import Trial
 from search.worker import Errand, Failure, run_trial
-from search.durable import is_leftover, writing_whole
 from tests.search.conftest import ROOT
 from tests.search.scripted import Scripted
 
@@ -73,23 +74,23 @@ def snapshot(folder):
     (Path(folder) / "first").write_text("half of it")
     print("half", flush=True)
     time.sleep(60)
-write_checkpoint(Path(sys.argv[1]), 4, snapshot)
+write_checkpoint(sys.argv[1], "0004", 4, snapshot)
 """
 
 
 def test_a_worker_killed_while_it_writes_leaves_nothing_that_is_taken_for_whole(tmp_path: Path) -> None:
     place = tmp_path / "checkpoints" / "0003" / "0004"
-    child = subprocess.Popen([sys.executable, "-c", WRITER, str(place)], cwd=ROOT, stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", WRITER, str(place.parent)], cwd=ROOT, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"half\n"
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     left = list(place.parent.iterdir())
-    assert len(left) == 1 and is_leftover(left[0]) and (left[0] / "first").exists()
+    assert len(left) == 1 and is_leftover(left[0].name) and (left[0] / "first").exists()
     trial = paused_at(4)
-    kept = Checkpoints(tmp_path / "checkpoints", 2**30)
+    kept = Checkpoints(LocalDepot(str(tmp_path)), 2**30)
     assert kept.to_resume(trial) is None
     kept.clean([trial])
-    assert not place.parent.exists()
+    assert not list(place.parent.iterdir())
 
 
 def test_a_newer_checkpoint_takes_the_place_of_a_broken_one_of_the_same_name(tmp_path: Path) -> None:
@@ -102,16 +103,16 @@ def test_a_newer_checkpoint_takes_the_place_of_a_broken_one_of_the_same_name(tmp
 
 def test_earlier_ones_go_when_the_study_knows_a_newer_and_later_ones_stay(tmp_path: Path) -> None:
     for name in ("0003", "0009", "0009-0001", "0009-0002", "0010", ".0011.abcdef01.partial"):
-        (tmp_path / "0003" / name).mkdir(parents=True)
-    kept = Checkpoints(tmp_path, 2**30)
+        (tmp_path / "checkpoints" / "0003" / name).mkdir(parents=True)
+    kept = Checkpoints(LocalDepot(str(tmp_path)), 2**30)
     trial = paused_at(9)
     trial.checkpoint["folder"] = "0003/0009-0001"
     kept.keep_newest(trial)
-    assert sorted(path.name for path in (tmp_path / "0003").iterdir()) == [".0011.abcdef01.partial", "0009-0001", "0009-0002", "0010"]
+    assert sorted(path.name for path in (tmp_path / "checkpoints" / "0003").iterdir()) == [".0011.abcdef01.partial", "0009-0001", "0009-0002", "0010"]
     kept.clean([trial])
-    assert [path.name for path in (tmp_path / "0003").iterdir()] == ["0009-0001"]
+    assert [path.name for path in (tmp_path / "checkpoints" / "0003").iterdir()] == ["0009-0001"]
     kept.clean([])
-    assert not list(tmp_path.iterdir())
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def paused_at(epoch: int) -> Trial:
