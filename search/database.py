@@ -39,6 +39,15 @@ _SESSION = {
 }
 #: SQLSTATE classes of what passes: connection, resources, operator's intervention (restart), rolled back; and a transaction that took too long.
 _PASSING_CLASSES, _PASSING_STATES = ("08", "53", "57", "40"), ("25P03", "25P04")
+_SQLITE_REMEDIES = {
+    "SQLITE_FULL": "free space on the disk that holds {folder}",
+    "SQLITE_IOERR": "see whether the disk that holds {folder} is full or broken, free space on it",
+    "SQLITE_BUSY": "end the process that holds the file (a shell, a backup)",
+    "SQLITE_READONLY": "make {folder} writable",
+    "SQLITE_CANTOPEN": "make {folder} writable, see whether its disk is full",
+    "SQLITE_CORRUPT": "the file is damaged: put a copy of it in its place",
+    "SQLITE_NOTADB": "the file is no database: put a copy of it in its place",
+}
 #: Names this process to those who ask who holds what; the server keeps 63 bytes.
 ME = f"study-driver {uuid.uuid4().hex[:8]} {os.getpid()} {socket.gethostname()}"[:63]
 
@@ -164,17 +173,19 @@ def in_words(location: Location, doing: str) -> Iterator[None]:
         cause = next((e for e in (error, error.__cause__) if isinstance(e, DBAPIError)), None)
         if cause is None:
             raise
-        raise StudyError(f"study '{location.name}': its {_place(location)} can't be {doing}: {without_password(first_line(cause), location)}; {_remedy(location)}") from cause
+        raise StudyError(f"study '{location.name}': its {_place(location)} can't be {doing}: {without_password(first_line(cause), location)}; {_remedy(location, cause)}") from cause
 
 
 def _place(location: Location) -> str:
     return f"database {location.database_file}" if location.variable is None else described(location)
 
 
-def _remedy(location: Location) -> str:
-    if location.variable is None:
-        return "nothing that was recorded is lost: put that right (another process may hold the file, or the disk be full) and run the same command again"
-    return f"nothing that was recorded is lost: see that the server runs and that {location.variable} holds the right URL, then run the same command again"
+def _remedy(location: Location, cause: DBAPIError) -> str:
+    if location.variable is not None:
+        return f"nothing that was recorded is lost: see that the server runs and that {location.variable} holds the right URL, then run the same command again"
+    code = getattr(cause.orig, "sqlite_errorname", "")  # of extended ones the beginning says what they are about
+    remedy = next((text for start, text in _SQLITE_REMEDIES.items() if code.startswith(start)), "put that right")
+    return f"nothing that was recorded is lost: {remedy.format(folder=location.folder)}, then run the same command again"
 
 
 def first_line(error: DBAPIError) -> str:

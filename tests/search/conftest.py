@@ -127,17 +127,17 @@ def until(holds: Callable[[], Any], seconds: float = 60, told: Callable[[], str]
 
 
 class Studies:
-    """A studies folder, and drivers on it."""
+    """A studies folder, and drivers on it; space files and what the drivers print lie in `folder`, the studies in `on`: the same, unless it is changed."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = self.on = folder
         self.drivers: list[Driver] = []
         self.prefix: Sequence[str] = ()
 
     def start(self, task: dict[str, Any] | None = None, **changes: Any) -> Driver:
         space = self.folder / f"space-{len(self.drivers)}.yaml"
         space.write_text(space_text(**changes))
-        self.drivers.append(Driver(self.folder, space, task or {}, self.prefix))
+        self.drivers.append(Driver(self.on, space, task or {}, self.prefix))
         return self.drivers[-1]
 
     def read(self, name: str = "s") -> StudyView:

@@ -1,6 +1,7 @@
 """A real driver over the scripted objective: ``python -m tests.search.scripted_driver STUDIES_DIR SPACE_FILE TASK_JSON``.
 
-Tests start it as a process of its own and send it real signals. Exit codes as of search.run.
+Tests start it as a process of its own and send it real signals. Exit codes as of search.run. Of the task it takes for itself ``die_at`` (arguments of
+`tests.search.injected.die_at`) and ``patience_seconds`` (with a locked database).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from search import storage
 from search.config import SearchConfig, load_space
 from search.driver import Finished, drive
 from search.errors import SearchError
@@ -73,6 +75,8 @@ def main() -> int:
     studies_dir, space, task = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
     if "die_at" in task:
         die_at(**task.pop("die_at"))
+    if "patience_seconds" in task:
+        storage.PATIENCE_SECONDS = task.pop("patience_seconds")
     try:
         finished = run(studies_dir, load_space(space, FAMILIES, {}), task)
     except SearchError as error:
