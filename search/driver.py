@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from search.artifacts import KEPT_TRIALS, TRIALS, Tidied, keep_best_artifacts
 from search.checkpoints import Checkpoints
 from search.config import SearchConfig
-from search.confirm import confirmations, finalists
-from search.depot import Depot, require_depot
+from search.depot import require_depot
 from search.engines import Engine
 from search.engines.inline import InlineEngine
 from search.errors import SearchError
@@ -29,11 +29,6 @@ from search.schedulers.stopping import Asha, RunAll
 from search.study import StudyOwner
 from search.trial import Trial
 from search.worker import Workplace
-
-#: Folder of a study's depot that holds the artifacts of its trials.
-TRIALS = "trials"
-#: Trials whose weights and predictions are kept on disk.
-KEPT_TRIALS = 5
 
 
 @dataclass(frozen=True)
@@ -141,7 +136,9 @@ def drive(
             rules = make_rules(config, maximize, folds, tuple(blocked))
             for family in blocked:
                 rules.scheduler.exhausted(family)
-            loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, monitor, checkpoints)
+            kept = max(KEPT_TRIALS, config.confirm.top if config.confirm is not None else 0)
+            tidied = Tidied(monitor, depot, owner.trials.values(), maximize, kept)
+            loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, tidied, checkpoints)
             interrupted = _run(loop, make_engine(config, address), place, monitor)
     finally:
         owner.close()
@@ -233,11 +230,3 @@ def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def keep_best_artifacts(depot: Depot, trials: list[Trial], maximize: bool, keep: int = KEPT_TRIALS) -> None:
-    """Remove the artifacts of all but the best few trials that had the full budget, and of their confirmations."""
-    kept = {f"{t.number:04d}" for t in finalists(trials, keep, maximize)} | {f"{t.number:04d}" for t in trials if t.end is None}
-    for confirmed, again in confirmations(trials).items():
-        kept |= {f"{confirmed:04d}", f"{again.number:04d}"}
-    depot.remove(TRIALS, lambda name: name not in kept)
