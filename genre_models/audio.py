@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MAX_SECONDS = 2 * 60 * 60
 MAX_CHANNELS = 32
 MAX_SR = 768_000
-_FLOOR_DB = -120.0
 
 
 class Undecodable(Exception):
@@ -34,8 +33,8 @@ def probe_audio(path: str | Path) -> dict:
     Returns
     -------
     dict
-        ``duration_seconds`` (counted, whatever the header says), ``sr`` (hertz), ``channels``, ``loudness_db`` (root mean square of the
-        mono mix, dB of full scale).
+        ``duration_seconds`` (counted, whatever the header says), ``sr`` (hertz), ``channels``, what `SoundFacts.told` gives, and ``missing``
+        where the file ends before it says it does.
 
     Raises
     ------
@@ -44,27 +43,28 @@ def probe_audio(path: str | Path) -> dict:
     """
     import soundfile
 
+    from genre_models.sound_facts import SoundFacts
     from genre_models.sound_stream import open_sound
 
-    energy, frames = 0.0, 0
     try:
         with open_sound(path) as sound:
             _check_bounds(sound)
             sr, channels = sound.sr, sound.channels
+            facts = SoundFacts(sr, channels)
             for block in sound.blocks():
-                energy += float(np.square(block.mean(axis=1, dtype=np.float64)).sum())
-                frames += len(block)
-                if frames > MAX_SECONDS * sr:  # some formats declare no length
-                    raise Undecodable(_too_long(frames / sr))
-            true_end = sound.true_end(frames)
+                facts.take(block)
+                if facts.n_frames > MAX_SECONDS * sr:  # some formats declare no length
+                    raise Undecodable(_too_long(facts.n_frames / sr))
+            true_end = sound.true_end(facts.n_frames)
+            missing = _missing(sound, path, true_end)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
         raise Undecodable(_reason(error)) from error
-    if not frames:
+    if not facts.n_frames:
         raise Undecodable("holds no samples")
-    if not math.isfinite(energy):
+    if not math.isfinite(facts.energy):
         raise Undecodable("holds samples that are not finite numbers")
-    loudness_db = 10 * math.log10(energy / frames) if energy > 0 else _FLOOR_DB
-    return {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, "loudness_db": max(_FLOOR_DB, loudness_db)}
+    found = {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, **facts.told()}
+    return found | ({"missing": missing} if missing else {})
 
 
 def load_clip(path: str | Path, sr: int, clip_seconds: float, *, pad: bool = True) -> np.ndarray:
@@ -130,6 +130,15 @@ def _check_bounds(sound: SoundStream) -> None:
         raise Undecodable(f"declares {sound.channels} channels, but 1 to {MAX_CHANNELS} must hold")
     if sound.n_frames is not None and sound.n_frames > MAX_SECONDS * sound.sr:
         raise Undecodable(_too_long(sound.n_frames / sound.sr))
+
+
+def _missing(sound: SoundStream, path: str | Path, n_frames: int) -> str | None:
+    from genre_models.declared_length import missing_part, say_missing
+
+    declared = sound.declared_frames
+    if declared is not None and declared - n_frames > sound.sr // 10:
+        return say_missing(declared / sound.sr, n_frames / sound.sr)
+    return missing_part(path)
 
 
 def _too_long(seconds: float) -> str:

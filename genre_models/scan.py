@@ -1,6 +1,6 @@
 """One look at every file, blind to labels: is it readable, and how long, loud and large is it.
 
-The scan may read held-out files too, and therefore keeps no samples, pixels or features of any. Units: seconds, hertz, dB, pixels.
+The scan may read held-out files too, and therefore keeps no samples, pixels or features of any, but hashes, counts and sizes. Units: seconds, hertz, dB, pixels.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from genre_models.errors import CacheError, CorpusError
 from genre_models.features.image import probe_image
 from genre_models.parallel import Lost, run_jobs
 
-_VERSION = 2  # of the facts; raise it when the same file would be described differently
+_VERSION = 3  # of the facts; raise it when the same file would be described differently
 _SAVE_SECONDS = 60.0  # what a kill loses at most of a long scan
-_FACTS = ("duration_seconds", "sr", "channels", "width", "height", "loudness_db")
+_FACTS = (
+    *("duration_seconds", "sr", "channels", "loudness_db", "clipped_share", "silent_share", "missing"),
+    *("width", "height", "border", "colours", "contrast", "decoded"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,18 @@ class ScanRow:
         The same for all readable files with the same bytes; None where there is only one.
     official_part, group : str or None
         As `genre_models.corpus.Track` has them.
+    decoded : str or None
+        Hash of what was decoded: the same for the same samples or pixels in another container.
+    missing : str or None
+        Of a sound file that ends before it says it does: in words, what is missing.
+    clipped_share, silent_share : float or None
+        Of a sound's samples those at full scale; of its seconds those below -60 dB of full scale.
+    border : str or None
+        Of an image with one colour around all four sides: widths (left, top, right, bottom) and colour.
+    colours : str or None
+        ``"grey"``, the name of a colour map, or ``"other"``.
+    contrast : int or None
+        0 to 255: how far any pixel is from the first one.
     """
 
     id: str
@@ -71,6 +86,13 @@ class ScanRow:
     duplicate_group: str | None = None
     official_part: str | None = None
     group: str | None = None
+    decoded: str | None = None
+    missing: str | None = None
+    clipped_share: float | None = None
+    silent_share: float | None = None
+    border: str | None = None
+    colours: str | None = None
+    contrast: int | None = None
 
     @property
     def labelled_id(self) -> str:

@@ -39,12 +39,15 @@ class SoundStream:
     channels : int
     n_frames : int or None
         As a reliable header declares them; None where only reading tells.
+    declared_frames : int or None
+        As the header declares them, reliable or not; None where it declares nothing.
     """
 
     def __init__(self, file: _Forward, declared: int | None = None, view: WholeMp3 | None = None) -> None:
         self._file, self._declared, self._view = file, declared, view
         self.sr, self.channels = file.samplerate, file.channels
         self.n_frames = file.frames if view is None and file.frames < 1 << 62 else None  # some formats declare "unknown" as a huge number
+        self.declared_frames = self.n_frames if declared is None else declared
 
     def blocks(self, n_frames: int | None = None) -> Iterator[np.ndarray]:
         """Decode on.

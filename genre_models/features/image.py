@@ -32,15 +32,17 @@ def probe_image(path: str | Path) -> dict:
     Returns
     -------
     dict
-        ``width``, ``height`` (pixels), ``channels``.
+        ``width``, ``height`` (pixels), ``channels``, and what `picture_facts` gives.
 
     Raises
     ------
     Undecodable
         If the file is no PNG or JPEG, is broken, or has more than 64 million pixels.
     """
-    with _opened(path) as image:
-        return {"width": image.width, "height": image.height, "channels": len(image.getbands())}
+    from genre_models.features.picture_facts import picture_facts
+
+    with opened_image(path) as image:
+        return {"width": image.width, "height": image.height, "channels": len(image.getbands()), **picture_facts(image)}
 
 
 def load_image(path: str | Path, image_size: tuple[int, int], colour: str) -> np.ndarray:
@@ -66,18 +68,23 @@ def load_image(path: str | Path, image_size: tuple[int, int], colour: str) -> np
     from PIL import Image
 
     height, width = image_size
-    with _opened(path) as image:
-        image = _opaque(image).convert("L" if colour == "grey" else "RGB")
+    with opened_image(path) as image:
+        image = make_opaque(image).convert("L" if colour == "grey" else "RGB")
         # Pillow widens the filter when it shrinks, so this does not alias.
         pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.uint8)
     return pixels[..., None] if colour == "grey" else pixels
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def make_opaque(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a channel and black where it is transparent; of mode L or RGB."""
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):  # 16 bits a pixel: convert() would clip, not scale
-        return Image.fromarray((np.clip(np.asarray(image, np.float64), 0, 65535) / 257).astype(np.uint8))
+        values = np.asarray(image)
+        scaled = np.empty(values.shape, np.uint8)
+        for row in range(0, len(values), 256):  # not all as 64-bit numbers at once
+            scaled[row : row + 256] = np.clip(values[row : row + 256].astype(np.float64), 0, 65535) / 257
+        return Image.fromarray(scaled)
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
@@ -85,7 +92,14 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
+def opened_image(path: str | Path) -> Iterator[Image.Image]:
+    """An image, decoded.
+
+    Raises
+    ------
+    Undecodable
+        As `probe_image`.
+    """
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = MAX_PIXELS
