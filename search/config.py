@@ -72,7 +72,8 @@ class Resources(_Section):
     every `checkpoint_minutes`. `worker_memory_gib` bounds what a worker's process takes (None: its share of the machine): one that is over
     half of it is replaced between trials, one that is over it is ended. A worker that gives no sign of life for `first_epoch_minutes`, or later
     for the longer of `hang_minutes` and twenty times its slowest epoch, is taken for hanging. `custom` are a cluster's own resources, and
-    `families` what trials of some families need instead.
+    `families` what trials of some families need instead. A node of a cluster that does not see the files that trials read gets them sent once
+    (`shipping`: auto), up to `ship_gib`; with always every node does, onto a disk of its own.
     """
 
     cpus: Count = 1
@@ -85,6 +86,8 @@ class Resources(_Section):
     hang_minutes: Annotated[float, Field(gt=0)] = 10
     custom: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     families: dict[str, Share] = Field(default_factory=dict)
+    shipping: Literal["auto", "always", "never"] = "auto"
+    ship_gib: Annotated[float, Field(gt=0)] = 4
     gflops: Annotated[float, Field(gt=0)] | None = None
 
 

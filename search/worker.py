@@ -23,6 +23,22 @@ Saved = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
+class Needed:
+    """A folder or a file that a task names by its path, and that workers open.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        Where in the task the path stands: ``("cache_dir",)``, ``("places", "/weights.h5")``.
+    inside : tuple of str
+        What of the folder is needed, as far as it is there: names of folders in it; all where none are named. Nothing of a file.
+    """
+
+    keys: tuple[str, ...]
+    inside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Workplace:
     """What a worker needs to build its objective; plain data, so that it can be sent.
 
@@ -36,12 +52,15 @@ class Workplace:
         A path or a URL; each trial writes below ``trials_dir/NNNN``.
     threads : int
         Threads a worker may use.
+    needs : tuple of Needed
+        What the task names that must be on the worker's machine.
     """
 
     factory: str
     task: dict[str, Any]
     trials_dir: str
     threads: int = 1
+    needs: tuple[Needed, ...] = ()
 
     def workdir(self, number: int) -> str:
         """Path or URL of a trial's artifacts."""
