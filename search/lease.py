@@ -62,10 +62,9 @@ def hold_lease(location: Location) -> Iterator[Lease]:
     LeaseHeld
         If another process holds it; the message names that process.
     StudyError
-        If the database can't be reached, or the folder's file system has no locks.
+        If the database can't be reached, the folder can't be written, or its file system has no locks.
     """
-    location.folder.mkdir(parents=True, exist_ok=True)
-    with (location.folder / ".lease").open("a+") as handle:
+    with _open(location) as handle:
         _lock_file(handle, location)
         if location.variable is None:
             yield Lease(location, handle, None)
@@ -78,6 +77,19 @@ def hold_lease(location: Location) -> Iterator[Lease]:
             yield Lease(location, handle, lock)
         finally:
             lock.release()
+
+
+def _open(location: Location) -> IO[str]:
+    try:
+        location.folder.mkdir(parents=True, exist_ok=True)
+        return (location.folder / ".lease").open("a+")
+    except OSError as error:
+        raise _not_writable(location, error) from error
+
+
+def _not_writable(location: Location, error: OSError) -> StudyError:
+    remedy = "make it writable, free space on its disk, or take another folder with --studies-dir DIR"
+    return StudyError(f"{location.folder}: can't be written: {error.strerror or error}; {remedy}")
 
 
 def _lock_file(handle: IO[str], location: Location) -> None:
@@ -97,9 +109,11 @@ def _lock_file(handle: IO[str], location: Location) -> None:
             f"{handle.name}: the file system has no locks ({error}); put the studies on a local disk with --studies-dir DIR, "
             "or their trials on PostgreSQL with --storage env:NAME"
         ) from error
-    handle.truncate(0)
-    handle.write(f"{os.getpid()} on {socket.gethostname()}")
-    handle.flush()
+    try:
+        handle.truncate(0)
+        os.write(handle.fileno(), f"{os.getpid()} on {socket.gethostname()}".encode())  # past the buffer, which would be written once more at the end
+    except OSError as error:
+        raise _not_writable(location, error) from error
 
 
 def _is_at(handle: IO[str], location: Location) -> bool:

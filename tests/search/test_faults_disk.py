@@ -57,6 +57,19 @@ def test_a_full_disk_under_the_study_is_one_clear_error_and_the_same_command_goe
     assert_sound(read_study(disk.copy_out(tmp_path / "now"), "s"), TRIALS, log, before)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("left_kib", [0, 100])
+def test_a_new_study_on_a_full_disk_is_one_clear_error_too(studies: Studies, disk: SmallDisk, tmp_path: Path, left_kib: int) -> None:
+    disk.fill(left_kib)
+    driver = studies.start(engine="inline")
+    assert driver.wait() == 2, driver.text
+    assert_one_clear_error(driver.text, str(disk.folder), "free space")
+    disk.empty()
+    again = studies.start({"log": str(tmp_path / "log")}, engine="inline")
+    assert again.wait() == 0, again.text
+    assert_sound(read_study(disk.copy_out(tmp_path / "now"), "s"), TRIALS, tmp_path / "log")
+
+
 def assert_one_clear_error(text: str, *told: str) -> None:
     assert "Traceback" not in text and text.count("error:") == 1, text
     (line,) = [line for line in text.splitlines() if line.startswith("error:")]
