@@ -54,6 +54,7 @@ def test_the_least_file_takes_every_default(tmp_path: Path) -> None:
     assert config.resources.model_dump() == {
         **{"cpus": 1, "gpus": 0, "custom": {}, "families": {}, "memory_gib": None, "worker_memory_gib": None, "gflops": None},
         **{"checkpoints_gib": 10, "checkpoint_minutes": 5, "first_epoch_minutes": 60, "hang_minutes": 10},
+        **{"shipping": "auto", "ship_gib": 4},
     }
     assert (config.repeats, config.confirm, "repeats" in config.fingerprint_parts()) == (1, None, False)
     assert (config.workers, config.precision, config.families["net"].min_trials) == (None, "auto", 5)
