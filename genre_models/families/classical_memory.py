@@ -10,7 +10,7 @@ from genre_models.families.declaration import parse_widths
 KERNEL_CACHE_MIB = 300
 SVMS = ("linear_svm", "rbf_svm")
 _MIB = 2**20
-_BLOCK_MIB = 2 * 64  # a block of vectors as read and as scaled
+_BLOCK_MIB = 3 * 64  # a block of vectors as read, as scaled, and in float64
 _FOLD = 2 / 3  # of the items that an SVM is fitted on again, for its temperature, while the first one is kept
 _BINS, _HISTOGRAM, _NODE, _LEAST_LEAF = 256, 20, 64, 20  # of boosted trees: bins of a feature, bytes of one, bytes of a tree's node
 _DRAWN = 1 - 1 / 2.718281828  # of the items that a tree of a forest sees, each once or more
