@@ -8,12 +8,13 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
-from sqlalchemy import Connection, Integer, Select, Table, Text, cast, func, select, update
+from sqlalchemy import Connection, Insert, Integer, Select, Table, Text, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -36,9 +37,14 @@ def utc_now() -> datetime.datetime:
 def _upsert(connection: Connection, table: Table, keys: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     """Insert rows; those whose `keys` are there already take the new values."""
     if rows:
-        statement = _INSERT[connection.dialect.name](table)
-        new = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=new), rows)
+        connection.execute(_upserting(connection.dialect.name, table, keys, tuple(rows[0])), rows)
+
+
+@lru_cache
+def _upserting(dialect: str, table: Table, keys: tuple[str, ...], columns: tuple[str, ...]) -> Insert:
+    """The statement; to put it together takes longer than to run it."""
+    statement = _INSERT[dialect](table)
+    return statement.on_conflict_do_update(index_elements=keys, set_={name: statement.excluded[name] for name in columns if name not in keys})
 
 
 def set_params(connection: Connection, trial_id: int, params: Mapping[str, tuple[Any, BaseDistribution]]) -> None:
