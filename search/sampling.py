@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search import cma_es
 from search.grid import Grid
@@ -143,6 +143,8 @@ class Proposer:
             point = self._grid.next(family)
         elif self._kind == "cmaes":
             point = self._ask_cma_es(number)
+        elif self._kind == "random":
+            point = self._draw(number, family or self._overdue_family())
         else:
             point = self._ask_optuna(number, family or self._overdue_family())
         if point is None:
@@ -154,8 +156,7 @@ class Proposer:
         return family, sampled, self.written_params(params)
 
     def _ask_optuna(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
-        sampler = self._make_sampler(self._seed_of(number))
-        study = optuna.create_study(sampler=sampler) if self._kind == "random" else self._mirror.study(sampler)
+        study = self._mirror.study(self._make_sampler(self._seed_of(number)))
         if family is not None:
             study.enqueue_trial({"family": family})
         trial = study.ask()
@@ -163,6 +164,21 @@ class Proposer:
         if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
             return self._ask_optuna(number, self._least_tried(self._open))
         return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
+
+    def _draw(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
+        """What Optuna's random sampler gives, without the study that it does not look at."""
+        sampler, distributions = optuna.samplers.RandomSampler(seed=self._seed_of(number)), self._mirror.distributions
+
+        def draw(name: str) -> Any:
+            distribution = distributions[name]
+            if distribution.single():
+                return distribution.to_external_repr(0.0) if isinstance(distribution, CategoricalDistribution) else distribution.low
+            return sampler.sample_independent(None, None, name, distribution)
+
+        family = family or draw("family")
+        if family not in self._open:
+            return self._draw(number, self._least_tried(self._open))
+        return family, self._families[family].sample(lambda parameter: draw(f"{family}/{parameter.name}"))
 
     def _ask_cma_es(self, number: int) -> tuple[str, dict[str, Any]]:
         family, space = next(iter(self._families.items()))
@@ -189,8 +205,6 @@ class Proposer:
     def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            if self._kind == "random":
-                return optuna.samplers.RandomSampler(seed=seed)
             if self._kind == "gp":
                 return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
             return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
