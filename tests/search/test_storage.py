@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
@@ -115,6 +118,43 @@ def test_an_earlier_driver_writes_nothing_after_a_later_one_has_begun(location: 
     attrs, system_attrs = later.get_study_user_attrs(study_id), later.get_study_system_attrs(study_id)
     assert len(later.get_all_trials(study_id)) == 1 and "metric" not in attrs | system_attrs and attrs["generation"] == 2
     later.write_trial(trial_id, {1: 0.5}, state=TrialState.COMPLETE, value=0.5)
+
+
+def test_no_two_drivers_are_of_one_generation(location: Location) -> None:
+    study_id = optuna.create_study(storage=StudyStorage(location), study_name="s")._study_id
+
+    def take_over(storage: StudyStorage) -> list[int]:
+        taken = []
+        for _ in range(20):
+            storage._fence = None  # as a driver that begins
+            taken.append(storage.take_over(study_id))
+        return taken
+
+    with ThreadPoolExecutor(2) as pool:
+        taken = [generation for some in pool.map(take_over, (StudyStorage(location), StudyStorage(location))) for generation in some]
+    assert sorted(taken) == list(range(1, 41))
+
+
+def test_a_take_over_waits_for_a_write_that_is_under_way(location: Location) -> None:
+    """The look at the fence and the write are one: no take-over comes between them."""
+    earlier, later = StudyStorage(location), StudyStorage(location)
+    study_id = optuna.create_study(storage=earlier, study_name="s")._study_id
+    earlier.take_over(study_id)
+    order: list[str] = []
+    inside = threading.Event()
+
+    def slowly(connection: object) -> None:
+        inside.set()
+        time.sleep(0.5)
+        order.append("written")
+
+    writer = threading.Thread(target=earlier._write, args=(slowly,))
+    writer.start()
+    assert inside.wait(10)
+    later.take_over(study_id)
+    order.append("taken over")
+    writer.join(10)
+    assert order == ["written", "taken over"]
 
 
 def test_a_driver_whose_study_was_removed_stops(location: Location) -> None:
