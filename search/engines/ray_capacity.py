@@ -53,6 +53,11 @@ def nodes() -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
+def node_ids() -> list[str]:
+    """Living nodes."""
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+
+
 def share_of_memory(shape: Shape, offers: Collection[Mapping[str, float]]) -> float:
     """Share of a machine's memory that such a worker may take: that of one among as many as fit on the largest node."""
     return 0.9 / max(1, *(shape.slots(offered) for offered in offers), 1)

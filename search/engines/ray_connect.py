@@ -53,6 +53,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Pr
     """
     handler = signal.getsignal(signal.SIGTERM)
     before = _descendants()
+    _keep_quiet()
     if address is None:
         _start(cpus, gpus)
     else:
@@ -68,6 +69,12 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Pr
         _see_off(started)
 
 
+def _keep_quiet() -> None:
+    """What dies is said in our own words. Ray prints what its processes last did, pages of it into the display, and has no setting for that."""
+    if hasattr(ray._private.worker, "print_to_stdstream"):
+        ray._private.worker.print_to_stdstream = lambda *told, **how: None
+
+
 def _start(cpus: int, gpus: float) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     for name, value in _LOCAL.items():
@@ -80,14 +87,14 @@ def _start(cpus: int, gpus: float) -> None:
         namespace=NAMESPACE,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level=logging.ERROR,
+        logging_level=logging.CRITICAL,
     )
 
 
 def _join(address: str) -> None:
     try:
         _knock(address)
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RayError, ValueError, RuntimeError) as error:
         raise SearchError(
             f"--address {address}: no Ray cluster answers there ({first_line(error)}); "

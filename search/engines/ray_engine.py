@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from search.config import Resources, Share
-from search.engines.ray_capacity import Shape, nodes
+from search.engines.ray_capacity import Shape, node_ids, nodes
 from search.engines.ray_connect import connected, resolve_address
 from search.engines.ray_pool import Pool, RayDied, Staff
+from search.engines.ray_shipping import Shipment, shipping, unusable_nodes
 from search.errors import SearchError
 from search.loop import Loop
 from search.worker import Workplace, available_cores
@@ -29,6 +30,7 @@ class RayEngine:
 
     def __init__(self, workers: int | None, resources: Resources, address: str | None = None) -> None:
         self._address = resolve_address(address)
+        self._shipping, self._ship_gib = resources.shipping, resources.ship_gib
         self._staff = Staff(
             workers,
             shape_of(resources),
@@ -52,7 +54,9 @@ class RayEngine:
             try:
                 with connected(self._address, self._cpus, max(shape.gpus for shape in self._shapes)) as raylet:
                     self._require_room(loop)
-                    Pool(loop, place, self._staff, raylet).run()
+                    with shipping(place, self._shipping, self._ship_gib, self._address) as shipment:
+                        self._look_at_nodes(loop, shipment)
+                        Pool(loop, place, self._staff, raylet, shipment).run()
                 return
             except RayDied as error:
                 for trial in loop.running:
@@ -81,6 +85,16 @@ class RayEngine:
             if self._address is None:
                 raise SearchError(f"resources: a worker needs {shape}, and this machine does not have that; ask for less, or join a cluster with --address")
             loop.note(f"no node of the cluster has {shape} yet: waiting for one that joins")
+
+    @staticmethod
+    def _look_at_nodes(loop: Loop, shipment: Shipment | None) -> None:
+        """Say before any worker starts where none could work."""
+        alive = node_ids()
+        unusable = unusable_nodes(shipment, alive)
+        if unusable and len(unusable) == len(alive):
+            raise SearchError("no node of the cluster can be used:\n" + "\n".join(unusable.values()))
+        for reason in unusable.values():
+            loop.note(reason)
 
 
 def shape_of(resources: Resources, share: Share | None = None) -> Shape:

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.engines.ray_capacity import MAILBOX, Shape, fair_share, nodes, share_of_memory
 from search.engines.ray_connect import first_line, is_gone, last_line
+from search.engines.ray_shipping import Shipment
 from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
 from search.errors import SearchError
 from search.loop import Loop
@@ -38,6 +39,8 @@ _CAPACITY_SECONDS = 5.0
 #: A trial that waits so long for a worker of its kind gets the room of others; so long without any worker is said.
 _ROOM_SECONDS = 20.0
 _WAITING_SECONDS = 60.0
+#: After workers that could not start, the next one waits at most so long.
+_RESTART_SECONDS = 60.0
 
 
 class RayDied(Exception):
@@ -95,15 +98,17 @@ class Pool:
     staff : Staff
     raylet : psutil.Process or None
         Of a Ray of our own.
+    shipment : Shipment or None
+        Where workers' files are, should their machines not see the driver's.
     """
 
-    def __init__(self, loop: Loop, place: Workplace, staff: Staff, raylet: psutil.Process | None) -> None:
-        self._loop, self._place, self._staff, self._raylet = loop, place, staff, raylet
+    def __init__(self, loop: Loop, place: Workplace, staff: Staff, raylet: psutil.Process | None, shipment: Shipment | None = None) -> None:
+        self._loop, self._place, self._staff, self._raylet, self._shipment = loop, place, staff, raylet, shipment
         self._generation = loop.owner.generation
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         name = f"{MAILBOX}{loop.owner.name}-{uuid.uuid4().hex[:8]}"
         self._mailbox = Mailbox.options(name=name, scheduling_strategy=here).remote()
-        self._shipped: dict[Shape, Any] = {}  # reference to the workplace, for each shape
+        self._places: dict[Shape, Any] = {}  # reference to the workplace, for each shape
         self._starting: dict[Any, _Hand] = {}  # by the reference of ready()
         self._idle: list[_Hand] = []
         self._busy: dict[Any, tuple[_Hand, int]] = {}  # by the reference of run(): and the trial's number
@@ -111,7 +116,8 @@ class Pool:
         self._over_memory: dict[int, str] = {}
         self._patience = Patience(staff.first_seconds, staff.later_seconds)
         self._wanted, self._looked = 0, -_CAPACITY_SECONDS
-        self._lost_in_a_row = 0
+        self._lost_in_a_row = self._failed_starts = 0
+        self._start_again = 0.0
         self._had_a_worker = time.monotonic()
 
     def run(self) -> None:
@@ -183,10 +189,10 @@ class Pool:
         return len(self._starting) + len(self._idle) + len(self._busy)
 
     def _start(self, shape: Shape) -> None:
-        if shape not in self._shipped:
-            self._shipped[shape] = ray.put(replace(self._place, threads=shape.cpus))
+        if shape not in self._places:
+            self._places[shape] = ray.put(replace(self._place, threads=shape.cpus))
         memory = self._staff.memory_mib or share_of_memory(shape, nodes())
-        actor = Worker.options(**shape.options).remote(self._shipped[shape], self._mailbox, self._generation, memory)
+        actor = Worker.options(**shape.options).remote(self._places[shape], self._shipment, self._mailbox, self._generation, memory)
         self._starting[actor.ready.remote()] = _Hand(actor, shape, time.monotonic())
 
     def _dismiss(self, hand: _Hand) -> None:
@@ -205,7 +211,8 @@ class Pool:
             if trial is None:
                 break
             self._hand_out(trial)
-        if not self._held and self._count < self._wanted and (self._busy or self._loop.has_work):
+        may_start = not self._held and time.monotonic() >= self._start_again
+        if may_start and self._count < self._wanted and (self._busy or self._loop.has_work):
             for _ in range(self._wanted - self._count):
                 self._start(self._staff.shape)
 
@@ -265,9 +272,19 @@ class Pool:
         try:
             hand.place = ray.get(reference)
         except RayActorError as error:
-            self._count_loss(error)
+            if not is_gone(self._raylet):
+                self._note_failed_start(error)
         else:
+            self._failed_starts = 0
             self._idle.append(hand)
+
+    def _note_failed_start(self, error: RayActorError) -> None:
+        """A node may lack what workers need, for now or for good: others go on, and it is tried again less and less often."""
+        self._failed_starts += 1
+        self._start_again = time.monotonic() + min(_RESTART_SECONDS, 2.0**self._failed_starts)
+        self._loop.note(f"a worker could not start: {last_line(error)}")
+        if not self._busy and not self._idle:
+            self._count_loss(error)
 
     def _take_result(self, reference: Any) -> None:
         hand, number = self._busy.pop(reference)

@@ -19,6 +19,7 @@ from typing import Any
 
 import ray
 
+from search.engines.ray_shipping import Shipment, received
 from search.process_memory import anonymous_mib, machine_mib
 from search.worker import Errand, Failure, Workplace, build_objective, run_trial
 
@@ -111,17 +112,19 @@ class Worker:
     Parameters
     ----------
     place : Workplace
+    shipment : Shipment or None
+        Where its files are, should this machine not see the driver's.
     mailbox : actor
     generation : int
     memory : float
         What it may take, in MiB; between 0 and 1 a share of its machine's memory.
     """
 
-    def __init__(self, place: Workplace, mailbox: Any, generation: int, memory: float) -> None:
+    def __init__(self, place: Workplace, shipment: Shipment | None, mailbox: Any, generation: int, memory: float) -> None:
         self._mailbox, self._generation = mailbox, generation
         self._number: int | None = None  # the trial that is being run
         self.limit_mib = memory if memory > 1 else memory * machine_mib()
-        self._objective = build_objective(place)
+        self._objective = build_objective(received(place, shipment))
         threading.Thread(target=self._watch_memory, daemon=True).start()
 
     def ready(self) -> Ready:
