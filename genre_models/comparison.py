@@ -6,12 +6,12 @@ the card. The models were chosen by validation, before the look; what is compare
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from genre_models.metrics import final_metrics, wilson_interval
+from genre_models.metrics import as_list, final_metrics
 from genre_models.parts import describe_parts
+from genre_models.resampling.paired import compare_paired
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,47 +30,6 @@ class Compared:
     pipeline: dict
 
 
-def paired_interval(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
-    """95 % interval of the difference between the accuracies of two models on the same tracks.
-
-    Parameters
-    ----------
-    both, first, second, neither : int
-        Tracks that both models, only the first, only the second, and neither had right; at least one in all.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper end of the first's accuracy minus the second's; 0 lies inside where the two can't be told apart.
-
-    Raises
-    ------
-    ValueError
-        There is no track.
-
-    Source
-    ------
-    R. G. Newcombe, "Improved confidence intervals for the difference between binomial proportions based on paired data", Statistics in
-    Medicine 17 (1998), method 10, doi:10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C: Wilson's intervals of both, put
-    together with regard to how the answers go together.
-    """
-    n = both + first + second + neither
-    p_first, p_second = (both + first) / max(n, 1), (both + second) / max(n, 1)
-    (low_first, high_first), (low_second, high_second) = wilson_interval(both + first, n), wilson_interval(both + second, n)
-    product = both * neither - first * second
-    if product > 0:
-        product = max(product - n / 2, 0.0)
-    margins = math.sqrt((both + first) * (second + neither) * (both + second) * (first + neither))
-    correlation = product / margins if margins else 0.0
-
-    def distance(one: float, other: float) -> float:
-        return math.sqrt(max(one**2 - 2 * correlation * one * other + other**2, 0.0))
-
-    below = distance(p_first - low_first, high_second - p_second)
-    above = distance(high_first - p_first, p_second - low_second)
-    return p_first - p_second - below, p_first - p_second + above
-
-
 def compare(winner: Evaluation, other: Compared) -> dict:
     """What ``metrics.json`` says of one other family's best.
 
@@ -84,8 +43,9 @@ def compare(winner: Evaluation, other: Compared) -> dict:
     -------
     dict
         JSON-able: family, trial, validation_accuracy, validated_by, epochs, the scores, and ``compared``: how many tracks only this model had
-        right (``wins``) and only the winner (``losses``), the difference of the accuracies with its paired 95 % interval, and whether the two
-        can't be told apart (``tie``): the interval includes 0, or McNemar's exact test gives more than 0.05.
+        right (``wins``) and only the winner (``losses``), the difference of the accuracies with its paired 95 % interval, the p-value of the exact
+        sign-flip test over groups of tracks (McNemar's where each stands alone), and whether the two can't be told apart (``tie``): the interval
+        includes 0, or the test gives more than 0.05.
     """
     found, pipeline = other.evaluation, other.pipeline
     scores = final_metrics(found.labels, found.y_true, found.p)
@@ -114,7 +74,7 @@ def families_table(metrics: dict) -> list[str]:
         low, high = entry["accuracy_ci95"]
         validated, against = _validated(entry), _against(entry)
         lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {against}".rstrip())
-    return [*lines, "a tie: the paired 95 % interval of the difference includes 0, or McNemar's exact test can't tell them apart", CAUTION]
+    return [*lines, "a tie: the paired 95 % interval of the difference includes 0, or an exact paired test can't tell them apart", CAUTION]
 
 
 def families_card(metrics: dict) -> str:
@@ -135,7 +95,7 @@ The best of each family, each trained again on the same development tracks and s
 |---|---|---|---|---|---|
 {body}
 
-A tie: the interval of the difference includes 0, or McNemar's exact test can't tell them apart. {CAUTION}
+A tie: the interval of the difference includes 0, or an exact paired test can't tell them apart. {CAUTION}
 """
 
 
@@ -161,10 +121,12 @@ def _right(evaluation: Evaluation) -> np.ndarray:
 
 
 def _paired(ours: np.ndarray, winners: np.ndarray) -> dict:
-    both, wins, losses = (int(count.sum()) for count in (ours & winners, ours & ~winners, ~ours & winners))
-    low, high = paired_interval(both, wins, losses, len(ours) - both - wins - losses)
-    from scipy.stats import binomtest
-
-    difference = (wins - losses) / len(ours)
-    tie = bool(low <= 0.0 <= high or (wins + losses > 0 and binomtest(wins, wins + losses).pvalue > 0.05))  # few tracks: the exact test decides
-    return {"wins": wins, "losses": losses, "difference": difference, "difference_ci95": [low, high], "tie": tie}
+    found = compare_paired(ours, winners)
+    return {
+        "wins": found.wins,
+        "losses": found.losses,
+        "difference": found.difference,
+        "difference_ci95": as_list(found.interval),
+        "p_value": found.p_value,
+        "tie": found.is_tie,
+    }

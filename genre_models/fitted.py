@@ -106,6 +106,8 @@ class Fitted:
         Seconds since the start or the resume: ``build``, ``train``, ``validate``, ``report``.
     finish : callable or None
         As of `Network`.
+    hits : np.ndarray of bool [shape=(epochs, n_validation)] or None
+        Which validation tracks each epoch told right; None where that is not known of every epoch.
     """
 
     core: keras.Model
@@ -118,6 +120,7 @@ class Fitted:
     parameters: int
     phases: dict[str, float]
     finish: Callable[[keras.Model], keras.Model] | None = None
+    hits: np.ndarray | None = None
 
     def predict(self, ids: Sequence[str]) -> np.ndarray:
         """Probabilities of tracks [shape=(len(ids), n_classes), dtype=float32]."""

@@ -146,8 +146,8 @@ class Objective:
         -------
         dict
             The outcome of docs/design.md, section 4, and ``seconds`` (since the start or the resume) and ``phases`` (of it, in seconds:
-            build, train, validate, report). `interval` is the 95 % Wilson interval of the validation accuracy at the best epochs, over the
-            tracks validated in the first repeat; None where the objective is another metric.
+            build, train, validate, report). `interval` is the 95 % interval of the validation accuracy at the best epochs, over the groups of
+            the tracks validated in the first repeat; None where the objective is another metric.
 
         Raises
         ------
@@ -165,7 +165,8 @@ class Objective:
         cost = _cost(spec, self._task)
         fit = partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"])
         deal = name_deal(self._task["tracks"], spec.get("folds", 1))
-        parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, None if workdir is None else Path(workdir))
+        groups = {track["id"]: track["group"] for track in self._task["tracks"] if "group" in track}
+        parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, groups, None if workdir is None else Path(workdir))
         try:
             parts.run(resume)
         except Exception as error:

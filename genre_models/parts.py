@@ -18,7 +18,7 @@ import numpy as np
 
 from genre_models.artifacts import WEIGHTS, copy_weights, write_tables, write_weights
 from genre_models.errors import SnapshotError
-from genre_models.metrics import wilson_interval
+from genre_models.item_scores import describe_items, scores_of, validated
 from genre_models.part_snapshots import TrialState, read_trial, write_trial
 from genre_models.snapshots import Report, Snapshot
 
@@ -41,6 +41,8 @@ class Part:
         By the family's own early stopping.
     n_validation : int
         Tracks it was validated on.
+    scored : str
+        What it scored on each of them, as the outcome's ``items`` have it; empty in snapshots of before they had it.
     """
 
     value: float
@@ -49,11 +51,7 @@ class Part:
     epochs: int
     stopped_early: bool
     n_validation: int
-
-    @property
-    def hits(self) -> int:
-        """Validation tracks it told right."""
-        return round(self.val_accuracy * self.n_validation)
+    scored: str = ""
 
 
 def part_seed(seed: int, number: int, folds: int) -> int:
@@ -87,6 +85,8 @@ class Parts:
         ``report(epoch, metrics, snapshot) -> "continue" | "stop" | "pause"``.
     tracks : str
         Names the tracks and how they are dealt: a snapshot of others is refused.
+    groups : mapping of str to int
+        Tracks that go together, as those of one artist; others stand alone.
     workdir : Path or None
         Where weights, curve and validation predictions are left.
     """
@@ -99,10 +99,11 @@ class Parts:
         metric: str,
         report: Report,
         tracks: str,
+        groups: Mapping[str, int],
         workdir: Path | None = None,
     ) -> None:
         self._spec, self._fit, self._data_of, self._metric, self._report, self._workdir = spec, fit, data_of, metric, report, workdir
-        self._tracks = tracks
+        self._tracks, self._groups = tracks, groups
         self.folds, self.repeats = spec.get("folds", 1), spec.get("repeats", 1)
         self.wanted = self.folds * self.repeats
         self.done: list[Part] = []
@@ -152,9 +153,11 @@ class Parts:
         if number > 1 and not is_whole:
             return False
         best, n = fitted.history[fitted.best_epoch - 1], len(data.validation_ids)
-        part = Part(best[self._metric], best["val_accuracy"], fitted.best_epoch, fitted.epochs, fitted.stopped_early, n)
-        if number <= self.folds and (self._workdir is not None or self.wanted > 1):
-            self._predictions.append(np.asarray(fitted.predict(data.validation_ids)))
+        p = np.asarray(fitted.predict(data.validation_ids))
+        scored = scores_of(self._metric, np.asarray(data.targets(data.validation_ids)), p, getattr(fitted, "hits", None))
+        part = Part(best[self._metric], best["val_accuracy"], fitted.best_epoch, fitted.epochs, fitted.stopped_early, n, scored)
+        if number <= self.folds:
+            self._predictions.append(p)
         if number == 1:
             self._history, self._parameters = fitted.history, fitted.parameters
             if self._workdir is not None:
@@ -204,33 +207,49 @@ class Parts:
             self._weights = copy_weights(self._weights, self._workdir / WEIGHTS)
         return None if state.under_way is None else str(state.family_folder(folder))
 
+    @property
+    def _is_whole(self) -> bool:
+        first = self.done[0]
+        return len(self.done) == self.wanted and (first.epochs >= self._spec["epochs"] or first.stopped_early)
+
     def outcome(self) -> dict[str, Any]:
         """What the parts add up to (docs/design.md, section 4), without what the objective knows: ``gflops`` and ``seconds``."""
         first, pooled = self.done[0], self.done[: self.folds]
-        n = sum(part.n_validation for part in pooled)
+        ids, y, p = self._pooled()
+        told = validated([id for fold in ids for id in fold], y, p, self._groups)
+        interval = told.pop("interval")
+        if not self._is_whole:
+            told = {}  # nobody compares those that were stopped, and there are many
+        elif all(part.scored for part in self.done):
+            told["items"] = describe_items(ids, [part.scored for part in self.done], self._metric, self._groups)
         return {
             "value": self.value,
             "val_accuracy": sum(part.val_accuracy for part in self.done) / len(self.done),
             "best_epoch": math.floor(sum(part.best_epoch for part in self.done) / len(self.done) + 0.5),
             "epochs": first.epochs,
             "stopped_early": first.stopped_early,
-            "interval": list(wilson_interval(sum(part.hits for part in pooled), n)) if self._metric == "val_accuracy" else None,
+            "interval": interval if self._metric == "val_accuracy" else None,
             "parameters": self._parameters,
             "fit_seconds": self.phases["train"] + self.phases["validate"],
-            "n_validation": n,
+            "n_validation": sum(part.n_validation for part in pooled),
             "parts": len(self.done),
             "parts_wanted": self.wanted,
             "scores": [part.value for part in self.done],
             "history": self._history,
             "phases": self.phases,
+            **told,
         }
+
+    def _pooled(self) -> tuple[list[Any], np.ndarray, np.ndarray]:
+        """Validation tracks of each fold, and of all of them classes and probabilities, of the parts of the first repeat that are done."""
+        data = [self._data_of(fold if self.folds > 1 else None) for fold in range(len(self._predictions))]
+        y = [np.asarray(of_fold.targets(of_fold.validation_ids)) for of_fold in data]
+        return [of_fold.validation_ids for of_fold in data], np.concatenate(y), np.concatenate(self._predictions)
 
     def write_artifacts(self) -> None:
         """Leave the first part's curve and the out-of-fold predictions beside its weights, which are there since it ended."""
         if self._workdir is None:
             return
-        rows = []
-        for fold, p in enumerate(self._predictions):
-            data = self._data_of(fold if self.folds > 1 else None)
-            rows += zip(data.validation_ids, data.targets(data.validation_ids), p, strict=True)
-        write_tables(self._workdir, self._history, data.labels, sorted(rows, key=lambda row: row[0]))
+        ids, y, p = self._pooled()
+        rows = zip([id for fold in ids for id in fold], y, p, strict=True)
+        write_tables(self._workdir, self._history, self._data_of(None).labels, sorted(rows, key=lambda row: row[0]))

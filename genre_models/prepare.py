@@ -61,10 +61,11 @@ class TaskData:
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
-    def development(self) -> list[dict[str, str]]:
-        """Training and validation tracks as plain rows ``{id, label, path, content, part}``, sorted by id."""
+    def development(self) -> list[dict[str, Any]]:
+        """Training and validation tracks as plain rows ``{id, label, path, content, part, group}``, sorted by id."""
         parts = (("train", self.split.train), ("validation", self.split.validation))
-        rows = [_row(track, part) for part, tracks in parts for track in tracks]
+        groups = {track.id: number for number, group in enumerate(self.split.groups) for track in group}
+        rows = [_row(track, part) | {"group": groups[track.id]} for part, tracks in parts for track in tracks]
         return sorted(rows, key=lambda row: row["id"])
 
     def folds(self, k: int) -> dict[str, int]:

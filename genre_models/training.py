@@ -128,6 +128,7 @@ class _Run:
         self.best = BestEpoch(getattr(data, "metric", "val_accuracy"))
         self.best_weights: list[np.ndarray] | None = None
         self.history: list[dict[str, float]] = []
+        self.hits: list[np.ndarray] = []  # which validation tracks each epoch told right
         # A worker runs trial after trial: without both, a trial would depend on those before it.
         keras.utils.clear_session()
         keras.utils.set_random_seed(seed % 2**32)
@@ -176,6 +177,7 @@ class _Run:
             parameters=sum(int(np.prod(v.shape)) for v in self.network.core.trainable_variables),
             phases=self.phases,
             finish=self.network.finish,
+            hits=np.array(self.hits) if self.validates and len(self.hits) == done else None,
         )
 
     def _is_second(self, epoch: int) -> bool:
@@ -247,6 +249,7 @@ class _Run:
             found = f"val_loss is not finite at epoch {epoch}: the network's probabilities are not"
             raise TrainingDiverged(f"{found}; a lower learning rate may help")
         targets = self.data.targets(ids)
+        self.hits.append(p.argmax(axis=1) == targets)
         return {"val_loss": log_loss(targets, p), "val_accuracy": accuracy(targets, p)}
 
     def _identity(self) -> dict[str, Any]:
@@ -261,6 +264,8 @@ class _Run:
         """Write the state after the last epoch done."""
         arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
         arrays |= {f"best/{number}": array for number, array in enumerate(self.best_weights or ())}
+        if self.hits:
+            arrays["hits"] = np.array(self.hits)
         parts = {name: asdict(getattr(self, name)) for name in ("rate", "stopping", "best")}
         write_snapshot(folder, len(self.history), arrays, {"identity": self._identity(), "history": self.history, **parts})
 
@@ -279,6 +284,7 @@ class _Run:
             self.best, self.history = BestEpoch(**state["best"]), list(state["history"])
             count = sum(name.startswith("best/") for name in arrays)
             best_weights = [arrays[f"best/{number}"] for number in range(count)] or None
+            self.hits = list(arrays.get("hits", ()))  # snapshots of before they were kept have none, and nor has what goes on from one
         except UNREADABLE as error:
             raise SnapshotError(f"{folder}: the snapshot is of another version ({error}): start the trial afresh") from error
         for key, value in self._identity().items():

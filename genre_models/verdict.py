@@ -132,8 +132,8 @@ Tells {len(metrics["labels"])} classes of {"tracks" if pipeline["kind"] == "tabl
 
 | score on {metrics["n_tracks"]} held-out tracks | value | 95 % interval |
 |---|---|---|
-| accuracy | {metrics["accuracy"]:.3f} | {low:.3f} to {high:.3f} (Wilson) |
-| macro F1 | {metrics["macro_f1"]:.3f} | {f1_low:.3f} to {f1_high:.3f} (bootstrap over tracks, stratified by class) |
+| accuracy | {metrics["accuracy"]:.3f} | {low:.3f} to {high:.3f} |
+| macro F1 | {metrics["macro_f1"]:.3f} | {f1_low:.3f} to {f1_high:.3f} |
 | log loss | {metrics["log_loss"]:.3f} nats | |
 | calibration error | {metrics["ece"]:.3f} (15 bins) | |
 

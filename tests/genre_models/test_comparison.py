@@ -1,4 +1,4 @@
-"""Two models on the same tracks: the paired interval by its properties, and what is said of it."""
+"""Two models on the same tracks: what is said of them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,6 @@ import pytest
 
 from genre_models import comparison
 from genre_models.final import Evaluation
-
-
-@pytest.mark.parametrize("counts", [(30, 4, 9, 7), (50, 0, 0, 0), (0, 0, 0, 3), (0, 6, 0, 0), (10, 1, 0, 9), (3, 5, 5, 2)])
-def test_paired_intervals_hold_the_difference_and_turn_with_it(counts):
-    both, first, second, neither = counts
-    low, high = comparison.paired_interval(*counts)
-    assert -1 <= low <= (first - second) / sum(counts) <= high <= 1
-    assert comparison.paired_interval(both, second, first, neither) == pytest.approx((-high, -low))
-    assert comparison.paired_interval(neither, first, second, both) == pytest.approx((low, high)), "rights for wrongs, and the two changed about"
-
-
-def test_models_that_agree_can_be_told_apart_sooner():
-    """30 of 100 against 20 of 100: by chance if they differ on 50 tracks, hardly if on 10."""
-    assert comparison.paired_interval(0, 30, 20, 50)[0] < 0 < comparison.paired_interval(20, 10, 0, 70)[0]
-
-
-def test_paired_intervals_cover_the_difference_nineteen_times_in_twenty():
-    rng, p = np.random.default_rng(0), [0.5, 0.15, 0.1, 0.25]
-    drawn = rng.multinomial(80, p, size=400)
-    inside = [low <= p[1] - p[2] <= high for low, high in (comparison.paired_interval(*map(int, counts)) for counts in drawn)]
-    assert 0.92 <= np.mean(inside) <= 0.99
 
 
 def evaluation(right) -> Evaluation:

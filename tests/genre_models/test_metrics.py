@@ -64,26 +64,40 @@ def test_calibration_error_of_known_gaps():
     assert metrics.expected_calibration_error([0, 1], np.eye(2)) == 0.0
 
 
-def test_the_bootstrap_is_seeded_and_covers_the_estimate():
-    confusion = metrics.confusion_matrix(Y, P) * 10
-    low, high = metrics.macro_f1_interval(confusion, seed=1)
-    assert (low, high) == metrics.macro_f1_interval(confusion, seed=1)
-    assert low < metrics.macro_f1(confusion) < high
+def test_the_interval_of_a_macro_f1_narrows_with_tracks_and_holds_it():
+    guess, few, many = P.argmax(1), np.repeat(np.arange(6), 5), np.repeat(np.arange(6), 50)
+    score = metrics.macro_f1(metrics.confusion_matrix(Y, P))
+    (low, high), (inner_low, inner_high) = (metrics.macro_f1_interval(Y[rows], guess[rows], 3) for rows in (few, many))
+    assert low < inner_low < score < inner_high < high
 
 
-def test_the_stratified_draw_agrees_with_resampling_tracks():
-    """The multinomial shortcut against drawing the tracks of each class one by one."""
-    y, guess = np.repeat(Y, 8), np.repeat(P.argmax(1), 8)
-    rng, scores = np.random.default_rng(0), []
-    for _ in range(2000):
-        chosen = np.concatenate([rng.choice(np.flatnonzero(y == c), (y == c).sum()) for c in range(3)])
-        scores.append(metrics.macro_f1(metrics.confusion_matrix(y[chosen], np.eye(3)[guess[chosen]])))
-    confusion = metrics.confusion_matrix(y, np.eye(3)[guess])
-    assert metrics.macro_f1_interval(confusion) == pytest.approx(tuple(np.quantile(scores, [0.025, 0.975])), abs=0.02)
+def test_the_interval_of_a_macro_f1_is_that_of_leaving_each_group_out():
+    """Against confusion matrices made anew without each group, and Wilson's formula with the number of tracks that their spread stands for."""
+    from scipy.stats import t
+
+    rng = np.random.default_rng(1)
+    y, guess, groups = rng.integers(0, 3, 60), rng.integers(0, 3, 60), np.repeat(np.arange(20), 3)
+    guess[:40] = y[:40]
+    score = metrics.macro_f1(metrics.confusion_matrix(y, np.eye(3)[guess]))
+    without = [metrics.macro_f1(metrics.confusion_matrix(y[groups != g], np.eye(3)[guess[groups != g]])) for g in range(20)]
+    n, z = min(60, score * (1 - score) / (19 * np.var(without))), t.ppf(0.975, 19)
+    centre = (score + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(score * (1 - score) / n + z**2 / (4 * n**2))
+    assert metrics.macro_f1_interval(y, guess, 3, groups) == pytest.approx((centre - half, centre + half))
+    assert metrics.macro_f1_interval(y, guess, 3, np.zeros(60)) is None
+
+
+def test_tracks_that_go_together_count_for_less():
+    alone = metrics.final_metrics(LABELS, np.repeat(Y, 10), np.repeat(P, 10, axis=0))
+    together = metrics.final_metrics(LABELS, np.repeat(Y, 10), np.repeat(P, 10, axis=0), np.repeat(np.arange(6), 10))
+    assert {key for key in alone if alone[key] != together[key]} == {"accuracy_ci95", "macro_f1_ci95"}
+    for key in ("accuracy", "macro_f1"):
+        (low, high), (wide_low, wide_high) = alone[f"{key}_ci95"], together[f"{key}_ci95"]
+        assert wide_low < low < alone[key] < high < wide_high
 
 
 @settings(max_examples=40, deadline=None)
-@given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)).filter(lambda c: c.sum() > 0))
+@given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)).filter(lambda c: c.sum() > 1))
 def test_every_score_stays_in_its_range(confusion):
     y, guess = np.nonzero(confusion + 0)
     counts = confusion[y, guess]

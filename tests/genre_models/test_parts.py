@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import gc
 import json
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +122,45 @@ def test_an_outcome_is_of_all_parts_and_its_interval_of_the_first_repeat(task, t
     assert 1 <= outcome["best_epoch"] <= 3
     assert outcome["fit_seconds"] == 9.0
     assert sorted(files(tmp_path / "t")) == ["curve.csv", "validation.csv", "weights.weights.h5"]
+
+
+def unpacked(items, part):
+    """Scores of one training [n_states, n], as docs/design.md says they are packed."""
+    raw = zlib.decompress(base64.b64decode(items["parts"][part]))
+    n = items["folds"][part % len(items["folds"])]
+    if items["kind"] == "losses":
+        return np.frombuffer(raw, "<f2").reshape(-1, n)
+    return np.unpackbits(np.frombuffer(raw, np.uint8).reshape(-1, (n + 7) // 8), axis=1, count=n)
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+def test_an_outcome_tells_what_was_scored_on_each_track(task, tmp_path, metric):
+    task["objective"] = {"metric": metric, "direction": objective.METRICS[metric]}
+    outcome = run(task, REPEATED, workdir=str(tmp_path / "t"))
+    items = outcome["items"]
+    assert items["folds"] == [6, 6, 4] and len(items["parts"]) == 6 and items["groups"] is None
+    assert [unpacked(items, part).mean() for part in range(6)] == pytest.approx(outcome["scores"], rel=1e-3)
+    assert run(task, REPEATED)["items"] == items, "with and without a folder"
+    assert run(task, REPEATED | {"seed": 6})["items"]["order"] == items["order"]
+    assert run(task, SPEC)["items"]["order"] != items["order"]
+
+
+def test_tracks_of_one_group_make_intervals_wider(task):
+    alone = run(task, FOLDS)
+    for number, track in enumerate(task["tracks"]):
+        track["group"] = number // 4
+    together = run(task, FOLDS)
+    groups = np.frombuffer(zlib.decompress(base64.b64decode(together["items"]["groups"])), "<i4")
+    ordered = [number // 4 for fold in (0, 1, 2) for number, track in enumerate(task["tracks"]) if track["folds"]["3"] == fold]
+    assert [[a == b for a in groups] for b in groups] == [[a == b for a in ordered] for b in ordered]
+    for key in ("interval", "macro_f1_interval"):
+        assert together[key] != alone[key]
+    assert {key for key in alone if alone[key] != together[key]} - TIMES == {"interval", "macro_f1_interval", "items"}
+
+
+def test_a_trial_that_was_stopped_tells_nothing_of_tracks(task):
+    assert "items" not in run(task, SPEC, Listener(0, "stop"))
+    assert "items" not in run(task, REPEATED, Listener(8, "stop"))
 
 
 def test_the_best_epoch_is_the_rounded_mean_of_all_parts(task):

@@ -181,6 +181,7 @@ def test_a_paused_trial_goes_on_as_if_it_had_not_been_paused(optimizer, tmp_path
     assert (resumed.best_epoch, resumed.stopped_early) == (undisturbed.best_epoch, undisturbed.stopped_early)
     ids = Stripes().validation_ids
     np.testing.assert_array_equal(resumed.predict(ids), undisturbed.predict(ids))
+    np.testing.assert_array_equal(resumed.hits, undisturbed.hits)
 
 
 @pytest.mark.parametrize(("optimizer", "decays"), [("adam", False), ("adamw", True), ("sgd", True), ("rmsprop", True)])
@@ -235,6 +236,21 @@ def snapshot_of_one_epoch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("snapshot")
     run(epochs=1, report=lambda epoch, metrics, snapshot: snapshot(str(folder)) or "stop")
     return folder
+
+
+def test_hits_of_every_epoch_are_kept_and_not_guessed_where_an_old_snapshot_lacks_them(snapshot_of_one_epoch, tmp_path):
+    whole = run(epochs=3)
+    assert whole.hits.shape == (3, 10)
+    assert whole.hits.mean(axis=1).tolist() == pytest.approx([epoch["val_accuracy"] for epoch in whole.history])
+    right = whole.predict(whole.data.validation_ids).argmax(axis=1) == whole.data.targets(whole.data.validation_ids)
+    assert whole.hits[whole.best_epoch - 1].tolist() == right.tolist()
+    folder = shutil.copytree(snapshot_of_one_epoch, tmp_path / "s")
+    (stored,) = folder.glob("arrays-*.npz")
+    with np.load(stored) as arrays:
+        kept = {name: arrays[name] for name in arrays.files if name != "hits"}
+    np.savez(stored, **kept)
+    assert run(epochs=1, resume=str(folder)).hits is None
+    assert run(epochs=1, data=Stripes(validation=0), learning_rates=[0.01]).hits is None
 
 
 def test_a_stop_ends_training_and_keeps_what_there_is():
