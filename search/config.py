@@ -27,6 +27,9 @@ from search.task_section import validated
 
 __all__ = ["Budget", "Confirm", "Objective", "Resources", "SearchConfig", "Settings", "load_space"]
 
+#: Of a study.
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
+
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -101,6 +104,7 @@ class Confirm(_Section):
 class Settings(_Section):
     """The engine's own keys of a space file.
 
+    A new study tries the best configurations of the studies `warm_start` first, and its sampler learns from their trials.
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
@@ -114,6 +118,7 @@ class Settings(_Section):
     repeats: Annotated[int, Field(ge=1, le=20)] = 1
     confirm: Confirm | None = None
     sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
+    warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     engine: Literal["ray", "inline"] = "ray"
     workers: Count | None = None
@@ -123,10 +128,22 @@ class Settings(_Section):
     storage: str | None = None
     artifacts: str | None = None
 
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _one_study_may_stand_alone(cls, studies: object) -> object:
+        return [studies] if isinstance(studies, str) else studies
+
+    @field_validator("warm_start")
+    @classmethod
+    def _warm_starts_are_names(cls, studies: list[str]) -> list[str]:
+        if bad := [name for name in studies if not _NAME.fullmatch(name)]:
+            raise ValueError(f"{shown(bad[0])} can't be a study's name; write the names of studies in the same folder, as in warm_start: [NAME, NAME]")
+        return studies
+
     @field_validator("study")
     @classmethod
     def _study_is_a_name(cls, study: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}", study):
+        if not _NAME.fullmatch(study):
             raise ValueError("must be 1 to 80 letters, digits, dots, - or _, and must not start with a dot; write study: NAME")
         if study == "best":
             raise ValueError("best is reserved: it names the study whose winner scores best; write study: NAME")
@@ -160,6 +177,7 @@ class SearchConfig:
     repeats: int
     confirm: Confirm | None
     sampler: str
+    warm_start: list[str]
     seed: int
     engine: str
     workers: int | None

@@ -28,6 +28,7 @@ from search.schedulers.promotion import AshaPromotion
 from search.schedulers.stopping import Asha, RunAll
 from search.study import StudyOwner
 from search.trial import Trial
+from search.warm_sources import Sources, settle
 from search.worker import Workplace
 
 
@@ -68,6 +69,7 @@ def drive(
     folds: int = 1,
     defaults: Mapping[str, Any] | None = None,
     blocked: Collection[str] = (),
+    sources: Sources | None = None,
     lease: Lease | None = None,
 ) -> Finished:
     """Run or go on with a study until its totals are met or somebody stops it. The caller holds the lease.
@@ -98,6 +100,8 @@ def drive(
         What a study did that was made before a key of the fingerprint existed.
     blocked : collection of str
         Families that are not to be tried in this run.
+    sources : Sources, optional
+        The studies that a new one begins from (`search.warm_sources.read_sources`).
     lease : Lease, optional
         The caller's; it says where the study is, and is asked before each write.
 
@@ -131,7 +135,10 @@ def drive(
         _require_none_waits(owner, blocked)
         with watching(owner) as monitor:
             owner.storage.note = monitor.note
-            proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked)
+            warm = settle(owner, sources, fingerprint, config.sampler)
+            for text in warm.told if sources is not None else ():
+                monitor.note(text)
+            proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked, warm=warm)
             limits = Limits(trials=budget.trials, minutes=budget.minutes)
             rules = make_rules(config, maximize, folds, tuple(blocked))
             for family in blocked:

@@ -118,7 +118,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
     """Write every trial as a row of a CSV file (atomically: a kill leaves the old file); each row says which corpus its score is of."""
     searched = sorted({name for t in trials for name in t.params if name != "family"})
     head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds", "corpus"]
-    head += ["parameters", "gflops", "retry_of", "confirms", "reason", *searched]
+    head += ["parameters", "gflops", "retry_of", "confirms", "warm_start_of", "reason", *searched]
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
@@ -131,7 +131,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
                 + ["" if best is None else best, low, high, "" if trial.is_at_once else outcome.get("best_epoch", "")]
                 + ["" if trial.is_at_once else outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
-                + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.reason or ""]
+                + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.warm_start_of or "", trial.reason or ""]
                 + [trial.params.get(name, "") for name in searched]
             )
         handle.flush()

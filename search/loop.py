@@ -197,6 +197,8 @@ class Loop:
             return None
         family, sampled, written = proposal
         spec = self._parts.spec(family, sampled, number)
+        if (origin := self._proposer.origin_of(number)) is not None:
+            spec["warm_start_of"] = origin
         trial = self.owner.start(spec, written, move.bracket)
         reason = self._refusal(trial)
         if reason is not None:

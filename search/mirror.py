@@ -7,16 +7,18 @@ between, or on when the driver was started. A trial that changes (a paused one t
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Literal, Protocol
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from search.levelling import levelled
+from search.ranking import places, rank_of, score_of
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
 from search.trial import End, Trial
 
@@ -28,7 +30,19 @@ Ranking = Literal["optuna", "levelled", "values"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+#: A sampler is shown at most so many ended and paused trials (docs/benchmarks.md, "TPE with many trials"): a tenth of them for being the best, the others
+#: for being the newest. TPE takes at most 25 trials for good, and weighs the others by their age.
+MOST_SHOWN = 2000
+
 _NOW = datetime(2000, 1, 1)  # no sampler asks when, but Optuna wants it filled in
+
+
+class Outsider(Protocol):
+    """A finished trial of another study; `place` is 0 to 1, the best first, among the trials of its family there."""
+
+    family: str
+    sampled: Mapping[str, Any]
+    place: float
 
 
 def distribution_of(parameter: Parameter) -> BaseDistribution:
@@ -51,6 +65,8 @@ class Mirror:
     families : mapping of name to FamilySpace
     maximize : bool
     ranking : {"optuna", "levelled", "values"}
+    most : int
+        A sampler is shown so many ended and paused trials: of more, the best tenth and the newest.
 
     Attributes
     ----------
@@ -58,8 +74,8 @@ class Mirror:
         Optuna's name of each searched parameter, ``family`` and ``FAMILY/PARAMETER``, to its distribution.
     """
 
-    def __init__(self, families: Mapping[str, FamilySpace], maximize: bool, ranking: Ranking = "optuna") -> None:
-        self._maximize, self._ranking = maximize, ranking
+    def __init__(self, families: Mapping[str, FamilySpace], maximize: bool, ranking: Ranking = "optuna", most: int = MOST_SHOWN) -> None:
+        self._maximize, self._ranking, self._most = maximize, ranking, most
         self.distributions: dict[str, BaseDistribution] = {"family": CategoricalDistribution(tuple(families))}
         for family, space in families.items():
             self.distributions |= {f"{family}/{p.name}": distribution_of(p) for p in space.searched}
@@ -88,13 +104,54 @@ class Mirror:
         values = self._values()
         return [(trial, values.get(number)) for number, trial in sorted(self._trials.items())]
 
+    def ended_of(self, family: str) -> int:
+        """How many ended and paused trials of a family a sampler may learn from."""
+        return sum(t.family == family and t.state != "RUNNING" for t in self._trials.values())
+
     def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         """An Optuna study that holds the trials in the order of their numbers."""
-        study = optuna.create_study(direction="maximize" if self._maximize else "minimize", sampler=sampler)
+        study = self._make_study(sampler)
         values = {} if self._ranking == "optuna" else self._values()
-        for number, trial in sorted(self._trials.items()):
-            study.add_trial(self._told(trial, values.get(number)))
+        for trial in self._shown(values):
+            study.add_trial(self._told(trial, values.get(trial.number)))
         return study
+
+    def study_beside(self, sampler: optuna.samplers.BaseSampler, family: str, others: Sequence[Outsider]) -> optuna.Study:
+        """An Optuna study of one family's trials and, before them, some of other studies.
+
+        Each is known by its place among the trials of its own study (:func:`search.ranking.score_of`): other corpora have other levels.
+        """
+        study = self._make_study(sampler)
+        for other in sorted(others, key=lambda other: -other.place):  # the better, the newer
+            params = {f"{family}/{name}": value for name, value in other.sampled.items()}
+            score = score_of(other.place, self._maximize)
+            study.add_trial(self._told(Trial(-1, "COMPLETE", {"family": family}, params, value=score), None))
+        values = {} if self._ranking == "optuna" else self._values()
+        members = [t for t in self._shown(values) if t.family == family]
+        best_first = self._best_first([t for t in members if t.state != "RUNNING"], values)
+        scores = {t.number: score_of(place, self._maximize) for t, place in zip(best_first, places(len(best_first)), strict=True)}
+        for trial in members:
+            own = {name: value for name, value in trial.params.items() if name != "family"}
+            study.add_trial(self._told(replace(trial, params=own), scores.get(trial.number)))
+        return study
+
+    def _make_study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
+        return optuna.create_study(direction="maximize" if self._maximize else "minimize", sampler=sampler)
+
+    def _shown(self, values: Mapping[int, float]) -> list[Trial]:
+        """The trials by number: all that are under way, and of the others at most so many as a sampler can look at."""
+        everyone = [trial for _, trial in sorted(self._trials.items())]
+        ended = [t for t in everyone if t.state != "RUNNING"]
+        if len(ended) <= self._most:
+            return everyone
+        kept = {t.number for t in self._best_first(ended, values)[: self._most // 10]}
+        newest = (t.number for t in reversed(ended) if t.number not in kept)
+        kept |= set(islice(newest, self._most - len(kept)))
+        return [t for t in everyone if t.state == "RUNNING" or t.number in kept]
+
+    def _best_first(self, ended: list[Trial], values: Mapping[int, float]) -> list[Trial]:
+        sign = -1 if self._maximize else 1
+        return sorted(ended, key=lambda t: (0, sign * values[t.number]) if t.number in values else rank_of(t, self._maximize))
 
     def _values(self) -> dict[int, float]:
         known = [t for t in self._trials.values() if t.state != "RUNNING"]
@@ -123,7 +180,11 @@ class Mirror:
 
 
 class _Told(FrozenTrial):
-    """A trial that nobody changes: Optuna's copies of it share their parts. That is nine tenths of what making the study costs."""
+    """A trial that nobody changes and that was valid when it was proposed: Optuna's copies of it share their parts, and nothing is checked
+    again. That is nine tenths of what making the study costs."""
+
+    def _validate(self) -> None:
+        return
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Told:
         return copy.copy(self)

@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
     p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
     p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
+    p.add_argument("--warm-start", metavar="STUDY", nargs="+", help="a new study tries the best configurations of these studies first, and its sampler learns from their trials")
     p.add_argument("--replay", type=int, metavar="N", help="train trial N of the study again, alone, and compare its curve with the recorded one; writes nothing")
     p.add_argument("--dry-run", action="store_true", help="show the space, the rungs, the epochs and an estimate of time; train nothing")
     p.add_argument("--describe", metavar="FAMILY", help=f"show a family's parameters and leave ({', '.join(FAMILIES)})")
@@ -108,6 +109,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "budget.trials": options.trials,
         "budget.minutes": options.minutes,
         "seed": options.seed,
+        "warm_start": options.warm_start,
         "storage": options.storage,
         "artifacts": options.artifacts,
     }
@@ -144,6 +146,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     from search.location import locate
     from search.progress import Stages, watch_study
     from search.study_view import require_match
+    from search.warm_sources import read_sources
     from search.worker import Workplace
 
     location = locate(studies_dir, config.study, config.storage)
@@ -151,6 +154,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
         folder = location.folder
         require_depot(config.artifacts, folder)
         precision = resolve_precision(config.precision)
+        sources = read_sources(config, location)
         with Stages(console) as stages:
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
@@ -174,6 +178,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds=folds_of(config),
             defaults=defaults_of(config),
             blocked=blocked,
+            sources=sources,
             lease=lease,
         )
         return tell_results(location, config, finished, data.corpus, console)

@@ -9,7 +9,6 @@ uninterrupted one would have.
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
@@ -19,11 +18,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from search import cma_es
 from search.grid import Grid
 from search.mirror import Mirror
+from search.shares import Shares
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
 from search.trial import Trial, trial_seed
+from search.warm_start import Configuration, WarmStart
 
-#: Each family gets at least this share of the trials, whatever the sampler thinks of it.
-FAMILY_FLOOR = 0.10
+#: Trials of other studies stand in for a family's own until it has so many: about as many as TPE would begin with at random
+#: (docs/benchmarks.md, "Warm start").
+STAND_INS = 20
 
 #: (family, sampled values by parameter name, the same with Optuna's names and distributions)
 Proposal = tuple[str, dict[str, Any], dict[str, tuple[Any, BaseDistribution]]]
@@ -48,6 +50,8 @@ class Proposer:
         always take those estimated for the full budget: of themselves they would see nothing of a stopped trial.
     blocked : collection of str
         Families that are not proposed in this run; the study may have trials of them.
+    warm : WarmStart
+        Its configurations are proposed first; "tpe" and "gp" also learn from its trials while there are few of the study's own.
     """
 
     def __init__(
@@ -58,13 +62,15 @@ class Proposer:
         maximize: bool,
         ranking: Literal["optuna", "levelled"] = "optuna",
         blocked: Collection[str] = (),
+        warm: WarmStart = WarmStart(),
     ) -> None:
         self._families = dict(families)
         self._open = {name: space for name, space in self._families.items() if name not in blocked}
         self._kind, self._seed, self._maximize = sampler, seed, maximize
         self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking)
         self._grid = Grid(self._open) if sampler == "grid" else None
-        self._begun: dict[int, str] = {}  # family of each trial that counts for the shares of families
+        self._shares = Shares(self._open)
+        self._warm, self._taken_over = warm, {}  # origin of a configuration of another study -> number of its trial here
 
     @property
     def total(self) -> int | None:
@@ -73,14 +79,19 @@ class Proposer:
 
     def has_more(self, family: str | None = None) -> bool:
         """False once a sampler that comes to an end has nothing more to propose, of that family if one is asked for."""
-        return self._grid is None or self._grid.has_more(family)
+        return self._grid is None or self._queued(family) is not None or self._grid.has_more(family)
+
+    def origin_of(self, number: int) -> str | None:
+        """``STUDY/NUMBER`` of the trial of another study whose configuration was proposed for a trial, if any."""
+        return next((origin for origin, mine in self._taken_over.items() if mine == number), None)
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
     def rebuild(self, trials: Iterable[Trial]) -> None:
         """Know the trials of a study that is gone on with, and nothing else."""
         self._mirror.clear()
-        self._begun.clear()
+        self._shares.clear()
+        self._taken_over.clear()
         if self._grid is not None:
             self._grid = Grid(self._open)
         for trial in trials:
@@ -97,7 +108,7 @@ class Proposer:
         if trial.confirms is not None:
             return
         self._note_tried(trial)
-        self._begun[trial.number] = trial.family
+        self._shares.note(trial.number, trial.family)
         if trial.number not in self._mirror:
             self._mirror.take_in(trial)
 
@@ -110,15 +121,17 @@ class Proposer:
         else:
             self._mirror.take_in(trial)
         if trial.state == "FAIL" and not trial.counts:
-            self._begun.pop(trial.number, None)
+            self._shares.drop(trial.number)
         else:
-            self._begun[trial.number] = trial.family
+            self._shares.note(trial.number, trial.family)
 
     def written_params(self, params: Mapping[str, Any]) -> dict[str, tuple[Any, BaseDistribution]]:
         """Optuna's view of parameters by their names there."""
         return {name: (value, self._mirror.distributions[name]) for name, value in params.items()}
 
     def _note_tried(self, trial: Trial) -> None:
+        if trial.warm_start_of is not None:
+            self._taken_over.setdefault(trial.warm_start_of, trial.number)
         if self._grid is not None and trial.family in self._open:
             self._grid.note(trial.family, _sampled(trial))
 
@@ -139,21 +152,31 @@ class Proposer:
         Proposal or None
             None where the sampler has nothing more, of that family if one is asked for.
         """
-        if self._grid is not None:
-            point = self._grid.next(family)
-        elif self._kind == "cmaes":
-            point = self._ask_cma_es(number)
-        elif self._kind == "random":
-            point = self._draw(number, family or self._overdue_family())
-        else:
-            point = self._ask_optuna(number, family or self._overdue_family())
+        queued = self._queued(family)
+        point = self._ask(number, family) if queued is None else (queued.family, dict(queued.sampled))
         if point is None:
             return None
         family, sampled = point
         params = {"family": family} | {f"{family}/{name}": value for name, value in sampled.items()}
-        self._mirror.take_in(Trial(number, "RUNNING", {"family": family}, params))
-        self._begun[number] = family
+        trial = Trial(number, "RUNNING", {"family": family, "warm_start_of": queued and queued.origin}, params)
+        self._note_tried(trial)
+        self._mirror.take_in(trial)
+        self._shares.note(number, family)
         return family, sampled, self.written_params(params)
+
+    def _queued(self, family: str | None) -> Configuration | None:
+        """The next configuration of another study that this one has no trial of."""
+        ahead = (c for c in self._warm.queue if c.origin not in self._taken_over and c.family in self._open)
+        return next((c for c in ahead if family in (None, c.family)), None)
+
+    def _ask(self, number: int, family: str | None) -> tuple[str, dict[str, Any]] | None:
+        if self._grid is not None:
+            return self._grid.next(family)
+        if self._kind == "cmaes":
+            return self._ask_cma_es(number)
+        if family is None and len(self._families) > 1:
+            family = self._shares.overdue()
+        return self._draw(number, family) if self._kind == "random" else self._ask_optuna(number, family)
 
     def _ask_optuna(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
         study = self._mirror.study(self._make_sampler(self._seed_of(number)))
@@ -162,7 +185,11 @@ class Proposer:
         trial = study.ask()
         family = trial.suggest_categorical("family", tuple(self._families))
         if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
-            return self._ask_optuna(number, self._least_tried(self._open))
+            return self._ask_optuna(number, self._shares.least_tried())
+        # Only now, so that they have no say in which family it is.
+        others = self._warm.spread(family, STAND_INS - self._mirror.ended_of(family))
+        if others:
+            trial = self._mirror.study_beside(self._make_sampler(self._seed_of(number)), family, others).ask()
         return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
 
     def _draw(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
@@ -177,7 +204,7 @@ class Proposer:
 
         family = family or draw("family")
         if family not in self._open:
-            return self._draw(number, self._least_tried(self._open))
+            return self._draw(number, self._shares.least_tried())
         return family, self._families[family].sample(lambda parameter: draw(f"{family}/{parameter.name}"))
 
     def _ask_cma_es(self, number: int) -> tuple[str, dict[str, Any]]:
@@ -188,19 +215,6 @@ class Proposer:
 
     def _seed_of(self, number: int) -> int:
         return trial_seed(self._seed, number) ^ 0x5EED
-
-    def _overdue_family(self) -> str | None:
-        """A family that must have the next trial: below its ``min_trials``, or below the floor."""
-        if len(self._families) == 1:
-            return None
-        begun = Counter(self._begun.values())
-        short = [n for n, space in self._open.items() if begun[n] < space.min_trials]
-        short = short or [n for n in self._open if begun[n] < FAMILY_FLOOR * begun.total()]
-        return self._least_tried(short) if short else None
-
-    def _least_tried(self, families: Iterable[str]) -> str:
-        begun = Counter(self._begun.values())
-        return min(families, key=lambda name: begun[name])
 
     def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         with warnings.catch_warnings():

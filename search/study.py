@@ -103,6 +103,14 @@ class StudyOwner:
         """How many finalists are to be confirmed before there is a winner, on how many folds: ``{"top", "folds"}``."""
         self._set("confirm", None if confirm is None else dict(confirm))
 
+    def warm_start(self) -> dict[str, Any] | None:
+        """What the study has taken over from others (`search.warm_start`), if it has."""
+        return self.storage.get_study_system_attrs(self._study_id).get("warm_start")
+
+    def keep_warm_start(self, record: Mapping[str, Any]) -> None:
+        """Keep what the study has taken over from others, before its first trial."""
+        self.storage.set_study_system_attr(self._study_id, "warm_start", dict(record))
+
     def describe(self, about: Mapping[str, str]) -> None:
         """Attributes of the study that its dashboard shows beside the scores."""
         for key, text in about.items():

@@ -37,6 +37,19 @@ def require_match(location: Location, fingerprint: Mapping[str, Any], defaults: 
         refuse_mismatch(location.name, attrs.get("fingerprint"), fingerprint, defaults)
 
 
+def warm_start_of(location: Location) -> tuple[bool, dict[str, Any] | None]:
+    """Whether a study has trials yet, and what it keeps of the studies that it began from (`search.warm_start`), if it did."""
+    if location.variable is None and not location.database_file.is_file():
+        return False, None
+    storage = StudyStorage(location)
+    try:
+        with in_words(location, "read"):
+            found = next((s for s in storage.get_all_studies() if s.study_name == location.name), None)
+            return (False, None) if found is None else (storage.get_n_trials(found._study_id) > 0, found.system_attrs.get("warm_start"))
+    finally:
+        storage.engine.dispose()
+
+
 def _attrs_of(location: Location) -> dict[str, Any] | None:
     """The study's attributes; None if it is not in its database."""
     if location.variable is None and not location.database_file.is_file():

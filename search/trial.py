@@ -96,6 +96,11 @@ class Trial:
         return self.spec.get("confirms")
 
     @property
+    def warm_start_of(self) -> str | None:
+        """``STUDY/NUMBER`` of the trial of another study whose configuration this one tries, if any."""
+        return self.spec.get("warm_start_of")
+
+    @property
     def parts(self) -> int:
         """How often the configuration is trained: folds times repeats."""
         return self.spec.get("folds", 1) * self.spec.get("repeats", 1)
