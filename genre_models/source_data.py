@@ -91,9 +91,9 @@ class SourceData(DevelopmentData):
         if self._found.trunk is None:
             return None
         from genre_models.features import feature_dtype, feature_shape
-        from genre_models.sources import trunk_facts
+        from genre_models.sources import at_hand, trunk_facts
         from genre_models.trunks.handle import TrunkHandle
 
         found = self._found
         shape, dtype = feature_shape(found.kind, found.features), feature_dtype(found.kind)
-        return TrunkHandle(found.trunk, trunk_facts(found, self._task), shape, dtype, found.features.get("normalise", "unit"))
+        return TrunkHandle(at_hand(found.trunk, self._task), trunk_facts(found, self._task), shape, dtype, found.features.get("normalise", "unit"))

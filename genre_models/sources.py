@@ -215,7 +215,7 @@ def _held(found: Input, task: Mapping[str, Any], stores: dict[str, Any]) -> Any:
 
     key = source_key(found, task)
     if key not in stores:
-        store = _open(found, task)
+        store = open_store(found, task)
         ids = [track["id"] for track in task["tracks"]]
         stores[key] = MemoryStore(store, store.items_of(ids)[0] if hasattr(store, "items_of") else ids)
     stores[key] = stores.pop(key)  # the newest last
@@ -224,7 +224,8 @@ def _held(found: Input, task: Mapping[str, Any], stores: dict[str, Any]) -> Any:
     return stores[key]
 
 
-def _open(found: Input, task: Mapping[str, Any]) -> Any:
+def open_store(found: Input, task: Mapping[str, Any]) -> Any:
+    """The store of an input, as `trial_input` gives it; nothing is read yet but a table's list of items."""
     from genre_models.features.store import FeatureStore
 
     if found.kind == "table":
@@ -237,7 +238,12 @@ def _open(found: Input, task: Mapping[str, Any]) -> Any:
     from genre_models.features.trunk_store import TrunkStore
 
     facts = trunk_facts(found, task)
-    return TrunkStore(base, task["tracks"], task["cache_dir"], found.trunk, feature_key(found.kind, found.features), facts)
+    return TrunkStore(base, task["tracks"], task["cache_dir"], at_hand(found.trunk, task), feature_key(found.kind, found.features), facts)
+
+
+def at_hand(trunk: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
+    """Trunk settings with the file of weights where it lies on this machine; everywhere else it goes by the path that the space file gave."""
+    return {**trunk, "weights": task.get("places", {}).get(trunk["weights"], trunk["weights"])}
 
 
 def source_key(found: Input, task: Mapping[str, Any]) -> str:
