@@ -140,6 +140,7 @@ def _describe(name: str, console: Console) -> int:
 
 def _search(config: SearchConfig, studies_dir: Path, address: str | None, console: Console) -> int:
     """Everything from an empty folder to the leaderboard."""
+    from genre_models.worker_files import add_worker_files
     from search.depot import require_depot
     from search.driver import drive
     from search.lease import hold_lease
@@ -147,7 +148,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     from search.progress import Stages, watch_study
     from search.study_view import require_match
     from search.warm_sources import read_sources
-    from search.worker import Workplace
+    from search.worker import Needed, Workplace
 
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
@@ -163,11 +164,13 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
             blocked = unavailable_families(config, data, console)
+            possible = [pair for family, wanted in data.inputs.items() if family not in blocked for pair in wanted]
+            needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
         write_run(folder, config, data, task, precision)
         finished = drive(
             config,
             studies_dir=studies_dir,
-            place=Workplace(FACTORY, task, str(folder / "trials"), config.resources.cpus),
+            place=Workplace(FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
             fingerprint=fingerprint,
             sections={family: {"features": data.features[family]} for family in config.families},
             precision=precision,
