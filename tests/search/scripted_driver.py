@@ -20,6 +20,7 @@ from search.errors import SearchError
 from search.lease import hold_lease
 from search.location import locate
 from search.progress import watch_study
+from search.warm_sources import read_sources
 from search.worker import Workplace
 from tests.search.declarations import Declared, Family
 from tests.search.injected import die_at
@@ -32,7 +33,7 @@ FAMILIES = {name: Family(name, "Scripted", (QUALITY, WIDTH, PATIENCE)) for name 
 
 SPACE = "study: {study}\nbudget: {{min_epochs: 1, max_epochs: {epochs}, reduction_factor: {factor}, trials: {trials}, minutes: {minutes}}}\n"
 SPACE += "engine: {engine}\nworkers: {workers}\nrepeats: {repeats}\nconfirm: {confirm}\nresources: {{checkpoints_gib: {checkpoints_gib}{resources}}}\n"
-SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nstorage: {storage}\nfamilies:\n"
+SPACE += "scheduler: {scheduler}\nsampler: {sampler}\nwarm_start: {warm_start}\nseed: {seed}\nstorage: {storage}\nfamilies:\n"
 FAMILY = "  {name}: {{quality: {{float: [0, 1]}}, width: {{int: [3, 7]}}}}\n"
 
 
@@ -40,6 +41,7 @@ def space_text(**changes: Any) -> str:
     """A space file for the scripted objective; `resources` are more of them, each with a comma in front."""
     values = {"study": "s", "epochs": 9, "trials": 12, "minutes": "null", "engine": "ray", "workers": 2, "scheduler": "asha", "sampler": "random"}
     values |= {"storage": "null", "repeats": 1, "confirm": "null", "checkpoints_gib": 1, "resources": "", "factor": 3, "families": "slow"}
+    values |= {"warm_start": [], "seed": 0}
     values |= changes
     return SPACE.format(**values) + "".join(FAMILY.format(name=name) for name in values["families"].split())
 
@@ -57,6 +59,7 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
     console = console or Console(force_terminal=False, width=200)
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
+        sources = read_sources(config, location)
         return drive(
             config,
             studies_dir=studies_dir,
@@ -67,6 +70,7 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
             screen=screen,
             watching=lambda owner: watch_study(console, owner, config.budget),
             blocked=task.get("blocked", ()),
+            sources=sources,
             lease=lease,
         )
 
