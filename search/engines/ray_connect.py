@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psutil
@@ -20,8 +20,8 @@ from search.errors import SearchError
 NAMESPACE = "genre-search"
 _EXIT_SECONDS = 3.0
 _OBJECT_STORE_BYTES = 100 * 2**20
-#: How long the processes of a Ray of our own wait for a head that will not come back: they are on one machine.
-_LOCAL = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+#: Without either of these processes nothing runs.
+_VITAL = ("gcs_server", "raylet")
 
 
 def resolve_address(address: str | None) -> str | None:
@@ -31,7 +31,7 @@ def resolve_address(address: str | None) -> str | None:
 
 
 @contextmanager
-def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Process | None]:
+def connected(address: str | None, cpus: int, gpus: float) -> Iterator[list[psutil.Process]]:
     """Ray for the length of a ``with`` block.
 
     Parameters
@@ -43,8 +43,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Pr
 
     Yields
     ------
-    psutil.Process or None
-        The raylet, without which nothing runs here; None on a cluster.
+    list of psutil.Process
+        Those of a Ray of our own without which nothing runs; on a cluster none.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[psutil.Pr
         signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
     try:
         started = _descendants() - before
-        yield None if address is not None else next((p for p in started if p.name() == "raylet"), None)
+        yield [] if address is not None else [process for process in started if process.name() in _VITAL]
     finally:
         started = _descendants() - before
         ray.shutdown()
@@ -77,8 +77,6 @@ def _keep_quiet() -> None:
 
 def _start(cpus: int, gpus: float) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    for name, value in _LOCAL.items():
-        os.environ.setdefault(name, value)
     ray.init(
         address="local",
         num_cpus=cpus,
@@ -121,14 +119,16 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def is_gone(process: psutil.Process | None) -> bool:
-    """True if a process that there was has ended."""
-    if process is None:
-        return False
+def gone(processes: Iterable[psutil.Process]) -> psutil.Process | None:
+    """One of some processes that has ended."""
+    return next((process for process in processes if not _lives(process)), None)
+
+
+def _lives(process: psutil.Process) -> bool:
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return True
+        return False
 
 
 def first_line(error: BaseException) -> str:

@@ -52,11 +52,11 @@ class RayEngine:
         while loop.has_work:  # a study that is done answers without starting Ray
             loop.note("starting Ray on this machine" if self._address is None else f"joining the Ray cluster at {self._address}")
             try:
-                with connected(self._address, self._cpus, max(shape.gpus for shape in self._shapes)) as raylet:
+                with connected(self._address, self._cpus, max(shape.gpus for shape in self._shapes)) as vital:
                     self._require_room(loop)
                     with shipping(place, self._shipping, self._ship_gib, self._address) as shipment:
                         self._look_at_nodes(loop, shipment)
-                        Pool(loop, place, self._staff, raylet, shipment).run()
+                        Pool(loop, place, self._staff, vital, shipment).run()
                 return
             except RayDied as error:
                 for trial in loop.running:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.engines.ray_capacity import MAILBOX, Shape, fair_share, nodes, share_of_memory
-from search.engines.ray_connect import first_line, is_gone, last_line
+from search.engines.ray_connect import first_line, gone, last_line
 from search.engines.ray_shipping import Shipment
 from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
 from search.errors import SearchError
@@ -96,14 +96,14 @@ class Pool:
     loop : Loop
     place : Workplace
     staff : Staff
-    raylet : psutil.Process or None
-        Of a Ray of our own.
+    vital : sequence of psutil.Process
+        Of a Ray of our own: without them nothing runs.
     shipment : Shipment or None
         Where workers' files are, should their machines not see the driver's.
     """
 
-    def __init__(self, loop: Loop, place: Workplace, staff: Staff, raylet: psutil.Process | None, shipment: Shipment | None = None) -> None:
-        self._loop, self._place, self._staff, self._raylet, self._shipment = loop, place, staff, raylet, shipment
+    def __init__(self, loop: Loop, place: Workplace, staff: Staff, vital: Sequence[psutil.Process], shipment: Shipment | None = None) -> None:
+        self._loop, self._place, self._staff, self._vital, self._shipment = loop, place, staff, vital, shipment
         self._generation = loop.owner.generation
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         name = f"{MAILBOX}{loop.owner.name}-{uuid.uuid4().hex[:8]}"
@@ -147,16 +147,27 @@ class Pool:
                     self._take_result(reference)
                 elif reference in self._starting:
                     self._take_ready(reference)
-            if is_gone(self._raylet):
-                raise RayDied("Ray's node process died")
+            self._require_ray()
             self._end_hanging()
 
-    @staticmethod
-    def _opened(letter: Any) -> list[Message]:
+    def _require_ray(self) -> None:
+        dead = gone(self._vital)
+        if dead is not None:
+            raise self._died(f"a process of Ray's own died (pid {dead.pid})")
+
+    def _opened(self, letter: Any) -> list[Message]:
         try:
             return ray.get(letter)
         except RayError as error:
-            raise RayDied(f"the way to the workers is gone: {first_line(error)}") from error
+            raise self._died(f"the way to the workers is gone: {first_line(error)}") from error
+
+    def _died(self, told: str) -> RayDied:
+        """Workers that outlive a Ray of our own would train on for nobody, beside those that follow them."""
+        for hand in [*self._starting.values(), *self._idle, *(hand for hand, _ in self._busy.values())] if self._vital else []:
+            if hand.place is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(hand.place.pid, signal.SIGKILL)
+        return RayDied(told)
 
     def _forgive_absence(self, turned: float) -> float:
         """A driver that was stopped, or waited for its database, has not listened meanwhile."""
@@ -272,7 +283,7 @@ class Pool:
         try:
             hand.place = ray.get(reference)
         except RayActorError as error:
-            if not is_gone(self._raylet):
+            if gone(self._vital) is None:
                 self._note_failed_start(error)
         else:
             self._failed_starts = 0
@@ -314,7 +325,7 @@ class Pool:
             self._loop.failed(number, "memory", first_line(error))
         else:
             self._loop.lost(number, f"worker lost: {first_line(error)}")
-            if not is_gone(self._raylet):
+            if gone(self._vital) is None:
                 self._count_loss(error)
 
     def _count_loss(self, error: Exception) -> None:

@@ -25,7 +25,7 @@ class Scripted:
 
     A snapshot is a file with the epoch in it; a resumed trial goes on after that epoch. Folds repeat the curve, each a little lower.
 
-    task keys: ``epoch_seconds``; ``nan_widths``, ``nan_at``: configurations, or the epoch, whose value is NaN; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
+    task keys: ``epoch_seconds``; ``nan_widths``, ``nan_at``: configurations, or the epoch, whose value is NaN; ``memory_widths``: configurations that run out of memory; ``misbehave``: "nan", "raise", "memory" or "die" (the first ``times`` times, counted in the file ``deaths``);
     ``at_once``: families that report once; ``log``: a file to which every epoch is appended as ``pid seed epoch``; ``full_disk``: snapshots can't be written;
     ``snapshot_mib``: size of a snapshot; ``leak_mib``: kept after each trial; faults of `tests.search.misbehaviour` at an epoch: ``hang``, ``hog`` (with
     ``mib``), ``kill``, ``kill_in_snapshot``.
@@ -133,7 +133,7 @@ class Scripted:
             return math.nan
         if kind == "raise":
             raise ValueError("scripted to fail")
-        if kind == "memory":
+        if kind == "memory" or params["width"] in self._task.get("memory_widths", ()):
             raise MemoryError("scripted")
         if kind == "die":
             deaths = Path(self._task["deaths"])
