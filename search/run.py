@@ -324,10 +324,15 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     from genre_models.errors import CorpusError
     from search.describe import describe_space
     from search.estimate import typical_cost
+    from search.location import locate
     from search.plan import plan_text
     from search.progress import Stages
+    from search.warm_sources import read_sources, summary_of
 
+    sources = read_sources(config, locate(studies_dir, config.study, config.storage))
     console.print(describe_space(config))
+    if sources is not None:
+        console.print(f"warm start from {', '.join(sources.warm.studies)}: {summary_of(sources.warm, config.sampler)}", markup=False, highlight=False)
     try:
         with Stages(console) as stages:
             data = _open(config, studies_dir, stages, confirming_folds(config))

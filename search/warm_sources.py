@@ -97,12 +97,18 @@ def settle(owner: StudyOwner, sources: Sources | None, fingerprint: Mapping[str,
     record = owner.warm_start()
     if record is None and sources is not None:
         told = tuple(_told(view, each, fingerprint) for view, each in zip(sources.views, sources.taken, strict=True))
-        learns = sampler in LEARNING
-        first = f"{len(sources.warm.queue)} configurations of these studies are tried first"
-        told += (f"{first}; the sampler learns from {len(sources.warm.known)} of their trials" if learns else f"{first}; sampler {sampler} learns from none of their trials",)
-        record = replace(sources.warm, told=told).record()
+        summary = summary_of(sources.warm, sampler)
+        record = replace(sources.warm, told=(*told, summary)).record()
+        owner.describe({"warm start": f"from {', '.join(sources.warm.studies)}: {summary}"})
         owner.keep_warm_start(record)
     return WarmStart.of(record)
+
+
+def summary_of(warm: WarmStart, sampler: str) -> str:
+    """What is done with what was taken over, in a line."""
+    first = f"{len(warm.queue)} configurations of these studies are tried first"
+    learns = f"the sampler learns from {len(warm.known)} of their trials" if sampler in LEARNING else f"sampler {sampler} learns from none of their trials"
+    return f"{first}; {learns}"
 
 
 def _require_same_objective(view: StudyView, config: SearchConfig) -> None:
