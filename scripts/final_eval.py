@@ -26,7 +26,7 @@ from genre_models.retrain import Winner, complete
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.verdict import table
-from scripts.final_request import choose_study, read_request
+from scripts.final_request import choose_study, preference_of, read_request
 from search.errors import SearchError
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--study", default="best", metavar="NAME", help="the study, or 'best': the one whose winner scored best in validation (default)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--also", choices=["families"], help="look at the best trial of every other family too, beside the winner, in the same look")
+    p.add_argument(
+        "--prefer", nargs="+", metavar=("RULE", "X"),
+        help="who is the winner, where not as in the search: best, or cheapest-within X (a difference of the validation score, or ties)",
+    )  # fmt: skip
     p.add_argument("--again", metavar="REASON", help="look although the held-out tracks were looked at before; the reason is recorded")
     p.add_argument(
         "--data", nargs="+", metavar="SOURCE",
@@ -96,8 +100,9 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
     from search.location import locate
 
     studies_dir = options.studies_dir.expanduser().resolve()
-    name = choose_study(studies_dir, options.study, console)
-    view, request = read_request(studies_dir, name, options.again, families=options.also is not None)
+    prefer = preference_of(options.prefer)
+    name = choose_study(studies_dir, options.study, console, prefer)
+    view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
     if options.also and not request.also:
         console.print(f"--also families: no family but {request.winner.family} has a trial with the full budget; the winner is looked at alone")
     standing, look = request.standing()
@@ -105,7 +110,7 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         tell(request, look, view, "this look was taken before: the same receipt and numbers, nothing is evaluated", console)
         return 0
     with hold_lease(locate(studies_dir, name)):  # no search may change the winner meanwhile
-        view, request = read_request(studies_dir, name, options.again, families=options.also is not None)
+        view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
         tell_plan(request, view, console)
         look = take(request, view, options.data, console)
     tell(request, look, view, "the verdict", console)
@@ -198,7 +203,7 @@ def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | No
     models = (request.winner, *request.also)
     features = {one.family: FeatureSettings.model_validate(one.spec["features"] | files_of(run, one.family)) for one in models}
     values = {one.family: {name: [value] for name, value in complete(one.spec, {})["params"].items()} for one in models}
-    data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress)
+    data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress, earlier=run)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):
         raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on. {_difference(request, view, data)}")
     require_same_files(view, data, [one.family for one in models])
@@ -232,6 +237,8 @@ def require_same_files(view: StudyView, data: TaskData, families: Sequence[str])
 
 
 def _short(found: object) -> str:
+    if isinstance(found, dict):
+        return ", ".join(f"{name} {_short(each)}" for name, each in found.items())
     return f"{found[:12]}…" if isinstance(found, str) and len(found) == 64 else str(found)
 
 

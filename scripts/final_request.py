@@ -5,12 +5,14 @@ A composition root's half of `scripts.final_eval`: reads studies through `search
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genre_models import resampling
 from genre_models.look import Request
 from genre_models.retrain import Confirmed, Winner, recorded_rates
-from search.errors import StudyError
+from search.errors import SearchError, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,8 +21,27 @@ if TYPE_CHECKING:
     from search.trial import Trial
 
 
-def choose_study(studies_dir: Path, name: str, console: Console) -> str:
-    """The study of that name; for ``best``, the one with the best winner, where all can be compared.
+def preference_of(words: Sequence[str] | None) -> str | None:
+    """What ``--prefer`` says, as a study records it; None where it is not given.
+
+    Raises
+    ------
+    SearchError
+        It is no known rule.
+    """
+    from search.preference import read_preference
+
+    if words is None:
+        return None
+    try:
+        read_preference(" ".join(words))
+    except ValueError as error:
+        raise SearchError(f"--prefer {' '.join(words)}: {error}") from error
+    return " ".join(words)
+
+
+def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | None = None) -> str:
+    """The study of that name; for ``best``, the one with the best winner, where all can be compared; `prefer` as of `read_request`.
 
     Raises
     ------
@@ -34,8 +55,9 @@ def choose_study(studies_dir: Path, name: str, console: Console) -> str:
     found: list[tuple[StudyView, float]] = []
     for each in list_studies(studies_dir):
         view = read_study(studies_dir, each)
+        view.prefer = prefer or view.prefer
         try:
-            found.append((view, view.winner().value))
+            found.append((view, view.winner(resampling).value))
         except StudyError as error:
             console.print(f"passed over: {error}")
     if not found:
@@ -54,8 +76,12 @@ def choose_study(studies_dir: Path, name: str, console: Console) -> str:
     return best.name
 
 
-def read_request(studies_dir: Path, name: str, again: str | None, families: bool = False) -> tuple[StudyView, Request]:
+def read_request(
+    studies_dir: Path, name: str, again: str | None, families: bool = False, prefer: str | None = None
+) -> tuple[StudyView, Request]:
     """A study and its winner, as the one who looks; with `families` the best of each other family beside it.
+
+    `prefer` names the winner in another way than the study does (`search.preference`).
 
     Raises
     ------
@@ -65,7 +91,8 @@ def read_request(studies_dir: Path, name: str, again: str | None, families: bool
     from search.study_view import read_study
 
     view = read_study(studies_dir, name)
-    trial = view.winner()
+    view.prefer = prefer or view.prefer
+    trial = view.winner(resampling)
     if "split_id" not in view.run:
         path = studies_dir / name / "run.json"
         raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")

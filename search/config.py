@@ -19,6 +19,7 @@ from search.domains import plain
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import family_part
 from search.location import STORAGE_PATTERN, STORAGE_REMEDY
+from search.preference import read_preference
 from search.problems import Problems, nearest, shown
 from search.sampler_rules import check_sampler
 from search.space import FamilySpace
@@ -108,7 +109,8 @@ class Settings(_Section):
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
-    study's folder.
+    study's folder. `prefer` names the winner: ``best``, or ``cheapest-within X``, the cheapest of those at most X worse than the best, or with X = ties of
+    those that a paired test can't tell from it.
     """
 
     study: str
@@ -117,6 +119,7 @@ class Settings(_Section):
     scheduler: Literal["asha", "asha_promotion", "hyperband", "none"] = "asha"
     repeats: Annotated[int, Field(ge=1, le=20)] = 1
     confirm: Confirm | None = None
+    prefer: str = "best"
     sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
     warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
@@ -127,6 +130,12 @@ class Settings(_Section):
     skip_unavailable: bool = False
     storage: str | None = None
     artifacts: str | None = None
+
+    @field_validator("prefer")
+    @classmethod
+    def _preference_is_known(cls, prefer: str) -> str:
+        read_preference(prefer)
+        return prefer
 
     @field_validator("warm_start", mode="before")
     @classmethod
@@ -176,6 +185,7 @@ class SearchConfig:
     scheduler: str
     repeats: int
     confirm: Confirm | None
+    prefer: str
     sampler: str
     warm_start: list[str]
     seed: int

@@ -119,6 +119,7 @@ def drive(
     owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease)
     owner.describe(about or {})
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
+    owner.note_preference(config.prefer)
     budget = config.budget
     parts = SpecParts(
         epochs=budget.max_epochs,

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from search.confirm import confirmations
+from search.selection import Paired, Selection
 from search.trial import Trial
 
 #: Parameters named in the terminal's table, at most; the file has them all.
@@ -44,7 +45,9 @@ def varied_parameters(trials: list[Trial]) -> list[str]:
     return sorted(counts, key=lambda name: -counts[name])
 
 
-def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, metric: str, *, rows: int = 10, title: str = "") -> None:
+def print_leaderboard(
+    console: Console, trials: list[Trial], maximize: bool, metric: str, *, rows: int = 10, title: str = "", selection: Selection | None = None
+) -> None:
     """Print the best trials, and the settings of each; on a narrow screen the settings follow below.
 
     Parameters
@@ -58,6 +61,8 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
         At most so many; then, where there are several families, the best of those that are not among them.
     title : str
         Says 'demo' where the corpus is one.
+    selection : Selection, optional
+        Who won, and who can't be told from it.
     """
     wide = console.width >= _WIDE
     table = Table(title=title or None, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
@@ -67,22 +72,32 @@ def print_leaderboard(console: Console, trials: list[Trial], maximize: bool, met
     confirmed = confirmations(trials)
     for name in (*(["confirmed"] if confirmed else []), metric, "95 % interval", "epochs", "seconds", "parameters"):
         table.add_column(name, justify="right", no_wrap=True)
+    standing = standings(selection) if wide else {}
+    if standing:
+        table.add_column("vs winner", no_wrap=True)
     if wide:
         table.add_column("settings", overflow="fold")
     shown = varied_parameters(trials)
     most = _SHOWN_PARAMETERS if wide else None
     full = list(enumerate((t for t in ranked(trials, maximize) if t.is_full), 1))
     above = {trial.family for _, trial in full[:rows]}
-    for rank, trial in full[:rows]:
-        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown, most)] if wide else []))
     best = best_of_each([trial for _, trial in full])
     below = [(rank, trial) for rank, trial in full if best[trial.family] is trial and trial.family not in above]
-    for rank, trial in below:
-        table.add_row(*_cells(rank, trial, confirmed), *([_settings(trial, shown, most)] if wide else []))
+    for rank, trial in (*full[:rows], *below):
+        told = [standing.get(trial.number, "")] if standing else []
+        table.add_row(*_cells(rank, trial, confirmed), *told, *([_settings(trial, shown, most)] if wide else []))
     console.print(table)
     if not wide:
         for rank, trial in full[:3]:
             console.print(f"{rank}: {_settings(trial, shown, most)}", markup=False, highlight=False, soft_wrap=False)
+
+
+def standings(selection: Selection | None) -> dict[int, str]:
+    """``winner``, ``tie``, ``worse`` or ``better`` for each trial that can be compared with the winner, by its number; empty where none can."""
+    if selection is None or not selection.against_winner:
+        return {}
+    found = {number: "tie" if told.is_tie else "worse" if told.difference < 0 else "better" for number, told in selection.against_winner.items()}
+    return {selection.winner.trial.number: "winner"} | found
 
 
 def best_of_each(best_first: Iterable[Trial]) -> dict[str, Trial]:
@@ -114,11 +129,17 @@ def _settings(trial: Trial, shown: list[str], most: int | None) -> str:
     return ", ".join(f"{name.rpartition('/')[2]} {_short(trial.params[name])}" for name in own)
 
 
-def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str, corpus: str) -> None:
-    """Write every trial as a row of a CSV file (atomically: a kill leaves the old file); each row says which corpus its score is of."""
+def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: str, corpus: str, selection: Selection | None = None) -> None:
+    """Write every trial as a row of a CSV file (atomically: a kill leaves the old file); each row says which corpus its score is of.
+
+    With `selection` the rows of those that may win say how they stand to the winner: `standings`, and their score minus the winner's with its paired 95 %
+    interval and p-value.
+    """
     searched = sorted({name for t in trials for name in t.params if name != "family"})
     head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds", "corpus"]
-    head += ["parameters", "gflops", "retry_of", "confirms", "warm_start_of", "reason", *searched]
+    head += ["parameters", "gflops", "retry_of", "confirms", "warm_start_of", "reason", "macro_f1", "macro_f1_low", "macro_f1_high"]
+    head += ["against_winner", "difference", "difference_low", "difference_high", "p_value", *searched]
+    standing, sign = standings(selection), 1 if maximize else -1
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
@@ -127,16 +148,25 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
             outcome = trial.outcome
             low, high = outcome.get("interval") or ("", "")
             best = trial.value if trial.is_full else trial.best(maximize)
+            compared = None if selection is None else selection.against_winner.get(trial.number)
             writer.writerow(
                 [rank if trial.is_full else "", trial.number, trial.state, trial.end or "", trial.family]
                 + ["" if best is None else best, low, high, "" if trial.is_at_once else outcome.get("best_epoch", "")]
                 + ["" if trial.is_at_once else outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
                 + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.warm_start_of or "", trial.reason or ""]
+                + [outcome.get("macro_f1", ""), *(outcome.get("macro_f1_interval") or ("", ""))]
+                + [standing.get(trial.number, ""), *(("",) * 4 if compared is None else _difference(compared, sign))]
                 + [trial.params.get(name, "") for name in searched]
             )
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def _difference(compared: Paired, sign: int) -> list[Any]:
+    """In the metric's own direction: of a loss, positive is the higher loss."""
+    low, high = sorted(sign * end for end in compared.interval) if compared.interval else ("", "")
+    return [sign * compared.difference, low, high, compared.p_value]
 
 
 def _interval(outcome: dict[str, Any]) -> str:

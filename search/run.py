@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from rich.console import Console
 
+from genre_models import resampling
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
 from search.config import load_space
 from search.errors import SearchError
-from search.telling import corpus_text, other_versions, tell_corpus, tell_results, write_run
+from search.telling import corpus_text, other_versions, read_run, tell_corpus, tell_results, write_run
 from search.worker import available_cores
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", metavar="HOST:PORT", help="of an existing Ray cluster (default: Ray on this machine, for this search)")
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
     p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
+    p.add_argument("--prefer", nargs="+", metavar=("RULE", "X"), help="who wins: best (default), or cheapest-within X: the cheapest at most X worse than the best; X = ties: of those a paired test can't tell from it")
     p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
     p.add_argument("--warm-start", metavar="STUDY", nargs="+", help="a new study tries the best configurations of these studies first, and its sampler learns from their trials")
     p.add_argument("--replay", type=int, metavar="N", help="train trial N of the study again, alone, and compare its curve with the recorded one; writes nothing")
@@ -108,6 +110,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "workers": options.workers,
         "budget.trials": options.trials,
         "budget.minutes": options.minutes,
+        "prefer": None if options.prefer is None else " ".join(options.prefer),
         "seed": options.seed,
         "warm_start": options.warm_start,
         "storage": options.storage,
@@ -184,7 +187,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             sources=sources,
             lease=lease,
         )
-        return tell_results(location, config, finished, data.corpus, console)
+        return tell_results(location, config, finished, data.corpus, console, resampling)
 
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
@@ -218,7 +221,11 @@ def _open(config: SearchConfig, studies_dir: Path, progress: Stages, folds: Coll
 
     features = {family: sections["features"] for family, sections in config.family_sections.items()}
     values = {name: {key: space.values(key) for key in space.defaults} for name, space in config.families.items()}
-    return open_task(config.sections["data"], features, config.seed, studies_dir / ".cache", values=values, progress=progress, fold_counts=folds)
+    earlier = read_run(studies_dir / config.study)
+    cache_dir = studies_dir / ".cache"
+    return open_task(
+        config.sections["data"], features, config.seed, cache_dir, values=values, progress=progress, fold_counts=folds, earlier=earlier
+    )
 
 
 def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stages, folds: Collection[int]) -> dict[str, Any]:

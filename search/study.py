@@ -103,6 +103,10 @@ class StudyOwner:
         """How many finalists are to be confirmed before there is a winner, on how many folds: ``{"top", "folds"}``."""
         self._set("confirm", None if confirm is None else dict(confirm))
 
+    def note_preference(self, prefer: str) -> None:
+        """Which of the trials near the best is to win (`search.preference`)."""
+        self._set("prefer", prefer)
+
     def warm_start(self) -> dict[str, Any] | None:
         """What the study has taken over from others (`search.warm_start`), if it has."""
         return self.storage.get_study_system_attrs(self._study_id).get("warm_start")

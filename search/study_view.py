@@ -12,11 +12,13 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial
 
-from search.confirm import confirmations, finalists, next_to_confirm
+from search.confirm import finalists, next_to_confirm
 from search.database import described, in_words
 from search.errors import StudyError
 from search.fingerprint import diff_fingerprints, grown
 from search.location import Location, locate
+from search.preference import read_preference
+from search.selection import Selection, Statistics, contenders
 from search.storage import StudyStorage
 from search.trial import Trial
 
@@ -90,6 +92,8 @@ class StudyView:
         ``{"top", "folds"}`` where the best are to be confirmed before there is a winner.
     fingerprint : dict
         What its trials have in common (`search.fingerprint`).
+    prefer : str
+        Which of those near the best wins (`search.preference`).
     """
 
     def __init__(
@@ -102,53 +106,58 @@ class StudyView:
         elapsed_seconds: float = 0.0,
         confirm: dict[str, int] | None = None,
         fingerprint: Mapping[str, Any] | None = None,
+        prefer: str = "best",
     ) -> None:
         self.fingerprint = dict(fingerprint or {})
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
-        self.elapsed_seconds, self.confirm = elapsed_seconds, confirm
+        self.elapsed_seconds, self.confirm, self.prefer = elapsed_seconds, confirm, prefer
 
     @property
     def direction(self) -> str:
         """ "maximize" or "minimize"."""
         return "maximize" if self.maximize else "minimize"
 
-    def winner(self) -> Trial:
-        """The best trial among those with the full budget.
+    def selection(self, statistics: Statistics | None = None) -> Selection:
+        """The winner and what is known of it (`select_winner`)."""
+        return select_winner(self.name, self.trials, self.maximize, self.confirm, self.prefer, statistics)
+
+    def winner(self, statistics: Statistics | None = None) -> Trial:
+        """The trial that wins, among those with the full budget; `statistics` are needed where ``prefer`` asks who ties with the best.
 
         Raises
         ------
         StudyError
             If there is none; the message counts what there is.
         """
-        return winner_of(self.name, self.trials, self.maximize, self.confirm)
+        return self.selection(statistics).winner.trial
 
 
-def winner_of(name: str, trials: list[Trial], maximize: bool, confirm: Mapping[str, int] | None = None) -> Trial:
-    """The best of the trials that had the full budget; ties go to the earlier one.
+def select_winner(
+    name: str,
+    trials: list[Trial],
+    maximize: bool,
+    confirm: Mapping[str, int] | None = None,
+    prefer: str = "best",
+    statistics: Statistics | None = None,
+) -> Selection:
+    """Choose among the trials that had the full budget; equally good ones go by their number.
 
-    With `confirm` (``{"top", "folds"}``) the best of the confirmed ones, by that score.
+    With `confirm` (``{"top", "folds"}``) among the confirmed ones, by that score; with `prefer` not the best, but the cheapest near it.
 
     Raises
     ------
     StudyError
         If none had the full budget, or a confirmation is still to be done.
     """
-    best = finalists(trials, 1, maximize)
-    if not best:
+    if not finalists(trials, 1, maximize):
         counts = {state: sum(t.state == state for t in trials) for state in ("PRUNED", "FAIL", "RUNNING", "WAITING")}
         told = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trials yet"
         raise StudyError(f"study '{name}': no trial has had the full budget ({told}); run the search again to go on")
-    if confirm is None:
-        return best[0]
-    waiting = next_to_confirm(trials, confirm["top"], confirm["folds"], maximize)
-    if waiting is not None or any(t.confirms is not None and t.end is None for t in trials):
-        raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
-    confirmed = confirmations(trials, confirm["folds"])
-    if not confirmed:
-        return best[0]
-    sign = 1 if maximize else -1
-    number = max(confirmed, key=lambda n: (sign * confirmed[n].value, -n))
-    return next(t for t in trials if t.number == number)
+    if confirm is not None:
+        waiting = next_to_confirm(trials, confirm["top"], confirm["folds"], maximize)
+        if waiting is not None or any(t.confirms is not None and t.end is None for t in trials):
+            raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
+    return Selection(contenders(trials, maximize, None if confirm is None else confirm["folds"]), maximize, statistics, read_preference(prefer))
 
 
 def list_studies(studies_dir: Path) -> list[str]:
@@ -201,7 +210,8 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
         database.engine.dispose()
     run_file = location.folder / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("fingerprint"))
+    elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("prefer", "best")
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer)
 
 
 def _no_study(studies_dir: Path, name: str) -> StudyError:

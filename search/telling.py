@@ -17,13 +17,15 @@ import psutil
 from rich.console import Console
 
 from search.depot import place_of
-from search.errors import SearchError
+from search.errors import SearchError, StudyError
 from search.worker import available_cores
 
 if TYPE_CHECKING:
     from search.config import SearchConfig
     from search.driver import Finished
     from search.location import Location
+    from search.selection import Selection, Statistics
+    from search.trial import Trial
 
 #: Packages whose versions a run records.
 VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")
@@ -64,6 +66,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "labels": list(data.split.labels),
         "corpus_fingerprint": data.scan.fingerprint,
         "split_id": data.split.split_id,
+        "same_recording": [list(ids) for ids in data.same_recording],
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "precision": precision,
@@ -77,12 +80,25 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         temporary.replace(folder / name)
 
 
-def tell_results(location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console) -> int:
-    """The leaderboard, where things are, and what to do next; returns the exit code."""
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """``run.json`` of a study's folder; None where there is none yet."""
+    file = folder / "run.json"
+    if not file.is_file():
+        return None
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, OSError) as error:
+        raise SearchError(f"{file}: can't be read ({error}); put it back, or remove the study's folder to begin anew") from error
+
+
+def tell_results(location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console, statistics: Statistics) -> int:
+    """The leaderboard, the winner and its doubts, where things are, and what to do next; returns the exit code."""
     from search.leaderboard import print_leaderboard, write_leaderboard
+    from search.winner import winner_lines
 
     folder, maximize = location.folder, config.objective.direction == "maximize"
-    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus))
+    selection = _selection(config, finished.trials, statistics)
+    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus), selection)
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     else:
@@ -90,7 +106,9 @@ def tell_results(location: Location, config: SearchConfig, finished: Finished, c
         console.print(f"done: {sum(t.counts for t in finished.trials)} trials{more}", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
         title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
-        print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title)
+        print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title, selection=selection)
+        for line in () if selection is None else winner_lines(selection, config.objective.metric):
+            console.print(line, markup=False, highlight=False)
     else:
         console.print("no trial has had the full budget yet; run the command again to go on, with a larger --minutes if those are used up", markup=False)
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
@@ -106,6 +124,17 @@ def tell_results(location: Location, config: SearchConfig, finished: Finished, c
     if finished.failing:
         return SearchError.exit_code
     return 130 if finished.interrupted else 0
+
+
+def _selection(config: SearchConfig, trials: list[Trial], statistics: Statistics) -> Selection | None:
+    """The winner among the trials, or None where there is none yet, as before the last confirmation."""
+    from search.study_view import select_winner
+
+    confirm = None if config.confirm is None else config.confirm.model_dump()
+    try:
+        return select_winner(config.study, trials, config.objective.direction == "maximize", confirm, config.prefer, statistics)
+    except StudyError:
+        return None
 
 
 def other_versions(run: Mapping[str, Any]) -> list[str]:

@@ -10,21 +10,14 @@ import numpy as np
 from genre_models.resampling.intervals import effective_size, groups_of, left_out_means, mean_interval, wilson
 
 RESAMPLES = 2000
+_LEAST_RESAMPLES = 200
+_MOST_CELLS = 5e9  # resamples times scores: seconds on one core
 _PIECE = 250  # resamples whose scores are in memory at once
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One of those that a winner is chosen among.
-
-    Attributes
-    ----------
-    parts : tuple of np.ndarray [shape=(n_states, n_items of the fold)]
-        For each training: what it scored on each item of its fold, a row for each state (epoch) that its best one was chosen among. Training i is of
-        fold ``i % len(folds)``.
-    """
-
-    parts: tuple[np.ndarray, ...]
+#: One of those that a winner is chosen among: for each of its trainings what it scored on each item of its fold [shape=(n_states, n_items)], a row for each
+#: state (epoch) that its best one was chosen among. Training i is of fold i mod len(folds).
+Candidate = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,7 @@ def expect_chosen(
     costs: Sequence[float] | None = None,
     within: float = 0.0,
     seed: int = 0,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
 ) -> Chosen | None:
     """Estimate what a winner scores on items by which it was not chosen.
 
@@ -81,7 +74,9 @@ def expect_chosen(
     costs : sequence of float, optional
         Given, not the best of a resample is chosen there, but the one that costs least among those `within` of the best.
     within : float
-    seed, resamples : int
+    seed : int
+    resamples : int, optional
+        None takes 2000, or fewer where that would take long.
 
     Returns
     -------
@@ -97,29 +92,32 @@ def expect_chosen(
     numbers, sizes = groups_of(groups, sum(folds))
     if len(sizes) < 2:
         return None
+    if resamples is None:
+        cells = sum(part.size for each in candidates for part in each)
+        resamples = int(min(RESAMPLES, max(_LEAST_RESAMPLES, _MOST_CELLS / cells)))
     sign, rng, total, counted = 1.0 if maximize else -1.0, np.random.default_rng(seed), 0.0, 0
     for start in range(0, resamples, _PIECE):
         drawn = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=min(_PIECE, resamples - start))
         inside, outside = _scores_in_and_out(candidates, folds, drawn[:, numbers].astype(np.float32), sign)
         found = outside[_choose(sign * inside, costs, within), np.arange(outside.shape[1])]
         total, counted = total + float(found[np.isfinite(found)].sum()), counted + int(np.isfinite(found).sum())
-    states = sum(len(part) for each in candidates for part in each.parts)
+    states = sum(len(part) for each in candidates for part in each)
     scores = item_scores(candidates[winner], folds, maximize)
     expected = total / counted
-    is_share = all(0.0 <= part.min() and part.max() <= 1.0 for each in candidates for part in each.parts)
+    is_share = all(0.0 <= part.min() and part.max() <= 1.0 for each in candidates for part in each)
     return Chosen(_score(candidates[winner], sign), expected, _interval(expected, scores, numbers, sizes, is_share), len(candidates), states)
 
 
 def item_scores(candidate: Candidate, folds: Sequence[int], maximize: bool = True) -> np.ndarray:
     """Score of each item [shape=(n_items,)] at the best states; the mean where a fold was trained on several times."""
     sign, bests = 1.0 if maximize else -1.0, [[] for _ in folds]
-    for number, part in enumerate(candidate.parts):
+    for number, part in enumerate(candidate):
         bests[number % len(folds)].append(part[int(np.argmax(sign * part.mean(axis=1)))])
     return np.concatenate([np.mean(rows, axis=0) for rows in bests])
 
 
 def _score(candidate: Candidate, sign: float) -> float:
-    return float(np.mean([sign * (sign * part.mean(axis=1)).max() for part in candidate.parts]))
+    return float(np.mean([sign * (sign * part.mean(axis=1)).max() for part in candidate]))
 
 
 def _choose(scores: np.ndarray, costs: Sequence[float] | None, within: float) -> np.ndarray:
@@ -138,7 +136,7 @@ def _scores_in_and_out(candidates: Sequence[Candidate], folds: Sequence[int], we
     outside = [(part == 0).astype(np.float32) for part in inside]
     own, other = np.empty((2, len(candidates), len(weights)))
     for place, each in enumerate(candidates):
-        found = [_best_state(part, inside[i % len(folds)], outside[i % len(folds)], sign) for i, part in enumerate(each.parts)]
+        found = [_best_state(part, inside[i % len(folds)], outside[i % len(folds)], sign) for i, part in enumerate(each)]
         own[place], other[place] = (_means(np.array(scores)) for scores in zip(*found, strict=True))
     return own, other
 

@@ -146,17 +146,22 @@ def exact_sign_flip(totals: np.ndarray) -> float:
     R. A. Fisher, "The Design of Experiments" (1935), section 21; the distribution by convolution after M. Pagano and D. Tritchler, "On obtaining
     permutation distributions in polynomial time", JASA 78 (1983), doi:10.1080/01621459.1983.10477990.
     """
-    moves = np.abs(totals[totals != 0])
-    reach = int(moves.sum())
-    chances = np.zeros(2 * reach + 1)
-    chances[reach] = 1.0
-    for move in moves:
-        shifted = np.zeros_like(chances)
-        shifted[move:] += chances[: len(chances) - move] / 2
-        shifted[: len(chances) - move] += chances[move:] / 2
-        chances = shifted
+    chances = np.ones(1)
+    for size, count in zip(*np.unique(np.abs(totals[totals != 0]), return_counts=True), strict=True):
+        spread = np.zeros(2 * int(size) * int(count) + 1)  # of `count` groups that each move the sum by `size`
+        spread[:: 2 * int(size)] = _coin_tosses(int(count))
+        chances = np.convolve(chances, spread)
+    reach = len(chances) // 2
     found = abs(int(totals.sum()))
     return min(1.0, float(chances[: reach - found + 1].sum() + chances[reach + found :].sum())) if found else 1.0
+
+
+def _coin_tosses(n: int) -> np.ndarray:
+    """Chance of each number of heads in `n` tosses [shape=(n + 1,)]."""
+    from scipy.special import gammaln
+
+    heads = np.arange(n + 1)
+    return np.exp(gammaln(n + 1) - gammaln(heads + 1) - gammaln(n - heads + 1) - n * math.log(2))
 
 
 def drawn_sign_flip(totals: np.ndarray, seed: int) -> float:

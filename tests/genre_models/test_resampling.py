@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genre_models.resampling.choosing import Candidate, expect_chosen, item_scores
+from genre_models.resampling.choosing import expect_chosen, item_scores
 from genre_models.resampling.intervals import groups_of, mean_interval, proportion_interval, wilson
 from genre_models.resampling.paired import compare_paired, drawn_sign_flip, exact_sign_flip, paired_interval
 
@@ -144,11 +144,11 @@ def test_losses_are_compared_by_their_means():
 
 def coin(rng, n_trials, n_epochs, n):
     """Trials that all are right seven times in ten, whatever the epoch."""
-    return [Candidate((rng.random((n_epochs, n)) < 0.7,)) for _ in range(n_trials)]
+    return [(rng.random((n_epochs, n)) < 0.7,) for _ in range(n_trials)]
 
 
 def winner_of(candidates):
-    return max(range(len(candidates)), key=lambda i: (candidates[i].parts[0].mean(axis=1).max(), -i))
+    return max(range(len(candidates)), key=lambda i: (candidates[i][0].mean(axis=1).max(), -i))
 
 
 def test_the_best_of_many_equals_is_worth_what_all_are():
@@ -167,36 +167,36 @@ def test_the_best_of_many_equals_is_worth_what_all_are():
 
 def test_a_winner_far_ahead_is_worth_what_it_scored():
     rng = np.random.default_rng(0)
-    ahead = Candidate((rng.random((1, 200)) < 0.9,))
-    found = expect_chosen([ahead, *(Candidate((rng.random((1, 200)) < 0.5,)) for _ in range(20))], 0, [200], resamples=400)
+    ahead = (rng.random((1, 200)) < 0.9,)
+    found = expect_chosen([ahead, *((rng.random((1, 200)) < 0.5,) for _ in range(20))], 0, [200], resamples=400)
     assert found.expected == pytest.approx(found.score, abs=0.01)
-    assert found.interval == pytest.approx(proportion_interval(ahead.parts[0][0]), abs=0.015)
+    assert found.interval == pytest.approx(proportion_interval(ahead[0][0]), abs=0.015)
 
 
 def test_the_choice_is_made_again_by_whole_groups():
     """Two models, each right on half of the groups: what one group says, its other items say too, and left out are only other groups."""
     groups = np.repeat(np.arange(20), 5)
     first = (groups % 2 == 0)[None]
-    by_items, by_groups = (expect_chosen([Candidate((first,)), Candidate((~first,))], 0, [100], g, resamples=1000) for g in (None, groups))
+    by_items, by_groups = (expect_chosen([(first,), (~first,)], 0, [100], g, resamples=1000) for g in (None, groups))
     assert by_groups.expected < by_items.expected < 0.5
     assert by_groups.interval[1] - by_groups.interval[0] > 1.5 * (by_items.interval[1] - by_items.interval[0])
-    assert expect_chosen([Candidate((first,))], 0, [100], np.zeros(100)) is None
+    assert expect_chosen([(first,)], 0, [100], np.zeros(100)) is None
 
 
 def test_folds_and_repeats_choose_within_each_training():
     rng = np.random.default_rng(0)
     parts = tuple(rng.random((4, n)) < 0.7 for n in (30, 20, 30, 20))
-    found = expect_chosen([Candidate(parts)], 0, [30, 20], resamples=400)
+    found = expect_chosen([parts], 0, [30, 20], resamples=400)
     assert found.score == pytest.approx(np.mean([part.mean(axis=1).max() for part in parts]))
     assert found.expected < found.score
     best = [part[part.mean(axis=1).argmax()] for part in parts]
-    assert item_scores(Candidate(parts), [30, 20]) == pytest.approx(np.concatenate([(best[0] + best[2].astype(int)) / 2, (best[1] + best[3].astype(int)) / 2]))
+    assert item_scores(parts, [30, 20]) == pytest.approx(np.concatenate([(best[0] + best[2].astype(int)) / 2, (best[1] + best[3].astype(int)) / 2]))
 
 
 def test_losses_choose_the_smallest():
     rng = np.random.default_rng(0)
-    candidates = [Candidate((rng.gamma(2.0, size=(3, 100)),)) for _ in range(10)]
-    winner = min(range(10), key=lambda i: candidates[i].parts[0].mean(axis=1).min())
+    candidates = [(rng.gamma(2.0, size=(3, 100)),) for _ in range(10)]
+    winner = min(range(10), key=lambda i: candidates[i][0].mean(axis=1).min())
     found = expect_chosen(candidates, winner, [100], maximize=False, resamples=400)
     assert found.score < found.expected == pytest.approx(2.0, abs=0.25)
     assert found.interval[0] < found.expected < found.interval[1]
@@ -206,7 +206,7 @@ def test_the_cheapest_that_is_near_enough_is_chosen_for_its_cost():
     rng = np.random.default_rng(0)
     base = rng.random(300) < 0.8
     dear, cheap, poor = base, base & (rng.random(300) < 0.985), base & (rng.random(300) < 0.6)
-    candidates = [Candidate((hits[None],)) for hits in (dear, cheap, poor)]
+    candidates = [(hits[None],) for hits in (dear, cheap, poor)]
     by_score = expect_chosen(candidates, 0, [300], resamples=300)
     by_cost = expect_chosen(candidates, 1, [300], costs=[3.0, 2.0, 1.0], within=0.05, resamples=300)
     assert by_score.expected == pytest.approx(dear.mean(), abs=0.01)

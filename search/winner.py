@@ -1,0 +1,68 @@
+"""What is said of a search's winner: its score, what that is worth, and who can't be told apart from it."""
+
+from __future__ import annotations
+
+from search.leaderboard import best_of_each
+from search.selection import Contender, Paired, Selection
+
+#: Trials that are named one by one, at most.
+_NAMED = 8
+
+
+def winner_lines(selection: Selection, metric: str) -> list[str]:
+    """A few lines about the winner.
+
+    Parameters
+    ----------
+    selection : Selection
+    metric : str
+        What the scores are.
+    """
+    winner, best = selection.winner, selection.contenders[0]
+    again = "" if winner.scored is winner.trial else f" on {winner.scored.spec['folds']} folds"
+    lines = [f"winner: trial {winner.trial.number}, {winner.trial.family}: {metric} {winner.value:.3f}{again}{_interval(winner.scored.outcome.get('interval'))}"]
+    if selection.prefer is not None:
+        cost = winner.trial.outcome.get("fit_seconds")
+        price = "" if cost is None else f" ({cost:.3g} s of fitting)"
+        lines.append(f"  by prefer: {selection.prefer}: the cheapest{price} of those near the best, trial {best.trial.number} with {best.value:.3f}")
+    lines += _worth(selection)
+    lines += _ties(selection)
+    return lines
+
+
+def _worth(selection: Selection) -> list[str]:
+    found = selection.expected
+    if found is None or found.states == 1:
+        return []
+    epochs = f" and {found.states:,} epochs" if found.states > found.candidates else ""
+    among = f"{found.candidates} full trials{epochs}" if found.candidates > 1 else f"{found.states:,} epochs"
+    unknown = len(selection.contenders) - found.candidates
+    more = f" ({unknown} more without a record of their items)" if unknown else ""
+    return [f"  expected after the optimism of choosing among {among}{more}: {found.expected:.3f}{_interval(found.interval)}"]
+
+
+def _ties(selection: Selection) -> list[str]:
+    against = selection.against_winner
+    if not against:
+        return []
+    ties = [each.trial.number for each in selection.contenders if each.trial.number in against and against[each.trial.number].is_tie]
+    named = ", ".join(map(str, ties[:_NAMED])) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
+    lines = []
+    if ties:
+        lines.append(f"  can't be told apart from {len(ties)} of {len(against)} others (paired, 95 %): trial{'s' if len(ties) > 1 else ''} {named}")
+    else:
+        lines.append(f"  told apart from all {len(against)} others (paired, 95 %)" if len(against) > 1 else "  told apart from the other (paired, 95 %)")
+    others = [each.trial for each in selection.contenders if each is not selection.winner and each.trial.number in against]
+    shown = {others[0].number: "next"} | {trial.number: f"best {family}" for family, trial in best_of_each(others).items() if family != selection.winner.trial.family}
+    return lines + [f"  {what}, trial {number}: {_compared(against[number], selection)}" for number, what in shown.items()]
+
+
+def _compared(told: Paired, selection: Selection) -> str:
+    sign = 1 if selection.maximize else -1
+    ends = None if told.interval is None else sorted(sign * end for end in told.interval)
+    verdict = "a tie" if told.is_tie else "worse" if told.difference < 0 else "better"
+    return f"{sign * told.difference:+.3f}{_interval(ends, '+.3f')}, {verdict}"
+
+
+def _interval(interval: object, form: str = ".3f") -> str:
+    return f" [{interval[0]:{form}}, {interval[1]:{form}}]" if interval else ""
