@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -130,6 +131,84 @@ def test_what_cannot_be_had_is_one_error_unless_it_may_be_skipped(tmp_path: Path
     done = command("-m", "search.run", "--space", space, "--studies-dir", tmp_path / "studies")
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "families.classical.input: handcrafted features are made from sound" in done.stderr and "skip_unavailable: true" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_imagenet_weights_without_a_network_are_one_error_unless_they_may_be_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    space, studies = tmp_path / "s.yaml", tmp_path / "studies"
+    text = (
+        f"study: offline\ndata: {{source: {make_corpus(tmp_path / 'music')}}}\nbudget: {{min_epochs: 1, max_epochs: 1, trials: 2}}\nengine: inline\n"
+        "features: {image_size: [16, 24]}\nfamilies:\n  cnn: {depth: 1, filters: 4, learning_rate: {float: [1e-3, 1e-2]}}\n"
+        "  mobilenet: {features: {trunk_side: 32, weights: imagenet}, cut: conv_pw_3_relu, learning_rate: {float: [1e-3, 1e-2]}}\n"
+    )
+    space.write_text(text)
+    refused = command("-m", "search.run", "--space", space, "--studies-dir", studies)
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr + refused.stdout
+    said = " ".join(refused.stderr.split())
+    assert said.count("error: ") == 1 and "mobilenet: its ImageNet weights could not be downloaded" in said
+    assert "mobilenet_1_0_224_tf_no_top.h5 from https://storage.googleapis.com/" in said, "which file, and where it is to be had"
+    assert f"put it into {tmp_path / 'keras'}/models" in said and "features.weights: {mobilenet: FILE}" in said and "skip_unavailable: true" in said
+    assert not (studies / "offline" / "study.db").exists()
+
+    space.write_text(text + "skip_unavailable: true\n")
+    done = command("-m", "search.run", "--space", space, "--studies-dir", studies)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "left out: mobilenet: its ImageNet weights could not be downloaded" in " ".join(done.stdout.split())
+    assert {(t.family, t.is_full) for t in read_study(studies, "offline").trials} == {("cnn", True)}
+
+
+def write_weights(path: Path, seed: int) -> Path:
+    """Weights of mobilenet as far as conv_pw_2_relu."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network = keras.applications.MobileNet(include_top=False, weights=None, input_shape=(32, 32, 3))
+    keras.Model(network.input, network.get_layer("conv_pw_2_relu").output).save_weights(path)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_file_of_weights_is_known_by_its_hash_everywhere(tmp_path: Path) -> None:
+    weights, studies, space = tmp_path / "mobilenet.weights.h5", tmp_path / "studies", tmp_path / "s.yaml"
+    whole = write_weights(weights, 1).read_bytes()
+    sha256 = hashlib.sha256(whole).hexdigest()
+    features = f"{{image_size: [32, 32], trunk_side: 32, weights: {{mobilenet: {weights}}}}}"
+    space.write_text(
+        f"study: hashed\ndata: {{source: {make_corpus(tmp_path / 'music')}}}\nbudget: {{min_epochs: 1, max_epochs: 1, trials: 2}}\nengine: inline\n"
+        f"families:\n  mobilenet: {{features: {features}, min_trials: 1, cut: conv_pw_2_relu, learning_rate: {{float: [1e-3, 1e-2]}}}}\n"
+        f"  classical: {{features: {features}, min_trials: 1, input: mobilenet/conv_pw_2_relu, model: logistic, linear_C: {{float: [0.1, 1.0]}}}}\n"
+    )
+    search = ("-m", "search.run", "--space", space, "--studies-dir", studies)
+    done = command(*search)
+    assert done.returncode == 0, done.stdout + done.stderr
+    known = read_study(studies, "hashed").fingerprint["families"]
+    assert known["mobilenet"]["features"]["weights"] == sha256 and known["classical"]["features"]["weights"] == {"mobilenet": sha256}
+
+    write_weights(weights, 2)
+    refused = command(*search, "--trials", "3")
+    now = hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert f"families.mobilenet.features.weights: study has {sha256}, file has {now}" in " ".join(refused.stderr.split())
+    look = ("scripts/final_eval.py", "--study", "hashed", "--studies-dir", studies, "--also", "families")
+    refused = command(*look)
+    said = " ".join(refused.stderr.split())
+    assert refused.returncode == 2 and f"{sha256[:12]}…, now" in said and f"{now[:12]}…): put that file back" in said
+
+    weights.write_bytes(whole)
+    looked = command(*look)
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    final = studies / "hashed" / "final"
+    models = [json.loads(path.read_text()) for path in final.rglob("pipeline.json")]
+    assert {model["spec"]["family"] for model in models} == {"mobilenet", "classical"}
+    assert {model["input"]["trunk"]["sha256"] for model in models} == {sha256}
+    assert f"through mobilenet up to conv_pw_2_relu (weights of SHA-256 `{sha256}`)" in (final / "card.md").read_text()
 
 
 @pytest.mark.timeout(100)
