@@ -73,14 +73,16 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
     return group_of, notes
 
 
-def gather(rows: Iterable[ScanRow], group_of: dict[str, str]) -> list[Group]:
-    """Join byte-identical tracks, tracks of one group of the corpus (an artist) and tracks of one user group, transitively.
+def gather(rows: Iterable[ScanRow], group_of: dict[str, str], same: Iterable[Sequence[str]] = ()) -> list[Group]:
+    """Join copies of a recording, tracks of one group of the corpus (an artist) and tracks of one user group, transitively.
 
     Parameters
     ----------
     rows : iterable of ScanRow
     group_of : dict of str to str
         User groups by track id; tracks may be absent.
+    same : iterable of sequence of str
+        Ids of tracks that hold the same recording in other bytes; byte-identical ones need not be named.
 
     Returns
     -------
@@ -97,9 +99,11 @@ def gather(rows: Iterable[ScanRow], group_of: dict[str, str]) -> list[Group]:
         return id
 
     first: dict[tuple[str, str], str] = {}
+    recording_of = {id: str(number) for number, ids in enumerate(same) for id in ids}
     for row in rows:
         ties = [("content", row.content)] + ([("group", group_of[row.id])] if row.id in group_of else [])
         ties += [("published", row.group)] if row.group is not None else []
+        ties += [("recording", recording_of[row.id])] if row.id in recording_of else []
         for tie in ties:
             one, other = sorted((root(row.id), root(first.setdefault(tie, row.id))))
             parent[other] = one
@@ -151,8 +155,8 @@ def deal_groups(groups: Sequence[Group], fraction: float, seed: int, purpose: st
     lacking = mend(parts, (1, keep))
     if lacking is not None:
         raise CorpusError(
-            f"class {lacking!r}: its tracks form too few groups to have one on each side of the split (byte-identical files and "
-            "tracks of one group or artist stay together): add tracks, or split its groups"
+            f"class {lacking!r}: its tracks form too few groups to have one on each side of the split (copies of a recording "
+            "and tracks of one group or artist stay together): add tracks, or split its groups"
         )
     return parts
 

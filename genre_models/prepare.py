@@ -17,6 +17,7 @@ from genre_models.corpus import Corpus, Progress, open_corpus
 from genre_models.errors import ConfigurationRefused, CorpusError, SettingsError, TrunkUnavailable
 from genre_models.features import feature_key, resolve_features
 from genre_models.features.store import FeatureStore
+from genre_models.fingerprints import find_same_recordings
 from genre_models.folds import deal_folds
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
@@ -47,6 +48,8 @@ class TaskData:
         Family to the reason why it can't be had here.
     tables : dict
         What is known of each table of features, by its path, once features are prepared.
+    same_recording : tuple of tuple of str
+        Ids of tracks that hold one recording, as the split was dealt with them; a study keeps them.
     """
 
     corpus: Corpus
@@ -59,6 +62,7 @@ class TaskData:
     inputs: dict[str, list[tuple[Input, int]]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    same_recording: tuple[tuple[str, ...], ...] = ()
 
     @property
     def development(self) -> list[dict[str, Any]]:
@@ -234,6 +238,7 @@ def open_task(
     fold_counts: Collection[int] = (),
     workers: int | None = None,
     progress: Progress | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> TaskData:
     """Open, scan and deal a corpus.
 
@@ -253,6 +258,9 @@ def open_task(
         Processes; None takes all cores.
     progress : callable, optional
         ``(done, total, what)``.
+    earlier : mapping, optional
+        ``run.json`` of the study that goes on or is evaluated: of the same corpus, its copies are taken as it found them, so that its split
+        stands whatever a later program finds. A study of before near copies were looked for has none.
 
     Raises
     ------
@@ -262,7 +270,8 @@ def open_task(
     cache_dir.mkdir(parents=True, exist_ok=True)
     corpus = open_corpus(data.source, data.input, cache_dir, progress, subset=data.subset)
     scan = scan_corpus(corpus, cache_dir, workers, progress)
-    split = deal(scan, data, seed)
+    same = _same_recordings(scan, data, cache_dir, workers, progress, earlier)
+    split = deal(scan, data, seed, same)
     resolved = {family: settings_of_family(family, resolve_features(settings, scan), corpus) for family, settings in features.items()}
     inputs, unavailable = {}, {}
     for family, settings in resolved.items():
@@ -273,10 +282,20 @@ def open_task(
             raise SettingsError(str(error)) from error
         except Unavailable as error:
             unavailable[family] = str(error)
-    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable)
+    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable, same_recording=same)
     for k in set(fold_counts) - {1}:
         opened.folds(k)
     return opened
+
+
+def _same_recordings(
+    scan: Scan, data: DataSettings, cache_dir: Path, workers: int | None, progress: Progress | None, earlier: Mapping[str, Any] | None
+) -> tuple[tuple[str, ...], ...]:
+    if earlier and earlier.get("corpus_fingerprint") == scan.fingerprint:
+        return tuple(map(tuple, earlier.get("same_recording", ())))
+    if data.near_duplicates == "ignore":
+        return ()
+    return find_same_recordings(scan, cache_dir, workers, progress).sets
 
 
 def _jobs(wanted: Sequence[tuple[Input, int]]) -> list[dict[str, Any]]:

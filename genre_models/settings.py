@@ -119,6 +119,10 @@ class DataSettings(_Section):
     groups : str
         ``auto`` (byte-identical files stay together, and of FMA the tracks of an artist) or the path of a CSV with columns ``track,group``,
         which adds groups to that.
+    near_duplicates : {"group", "ignore"}
+        ``group`` looks for the same recording in other bytes (`genre_models.fingerprints`): copies under one class stay together, copies under
+        several classes are left out where tracks are dealt. ``ignore`` keeps byte-identical files together and looks for nothing else. A study
+        that has begun keeps the deal that it began with.
     """
 
     source: str | tuple[str, ...] = "demo"
@@ -129,6 +133,7 @@ class DataSettings(_Section):
     split: _Split | None = None
     validation: ValidationSettings = ValidationSettings()
     groups: str = Field(default="auto", min_length=1)
+    near_duplicates: Literal["group", "ignore"] = "group"
 
     @field_validator("source", mode="before")
     @classmethod

@@ -36,6 +36,8 @@ class Split:
         What the user should know.
     groups : tuple of tuple of ScanRow
         `train` and `validation` together, tracks that must stay on one side in one group; sorted.
+    left_out : tuple of str
+        Ids of readable tracks that were not dealt, as copies of one recording under several classes.
     """
 
     train: tuple[ScanRow, ...]
@@ -45,9 +47,10 @@ class Split:
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
     groups: tuple[Group, ...] = field(default=(), repr=False)
+    left_out: tuple[str, ...] = ()
 
 
-def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
+def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]] = ()) -> Split:
     """Deal the readable tracks of a scan into parts.
 
     Parameters
@@ -56,6 +59,9 @@ def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
     data : DataSettings
     seed : int
         The study's; deals validation from the development tracks.
+    same : sequence of sequence of str
+        Ids of tracks that hold one recording (`genre_models.fingerprints.SameRecordings.sets`), by the rule that
+        `genre_models.fingerprints.same_recording` states. Without it byte-identical files stay together, whatever their classes.
 
     Returns
     -------
@@ -72,17 +78,19 @@ def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
             f"none of the {len(scan.rows)} files of the corpus can be decoded; the first: {scan.rows[0].path}: {scan.rows[0].reason}"
         )
     group_of, notes = ({}, []) if data.groups == "auto" else read_groups(data.groups, readable)
-    groups = gather(readable, group_of)
+    left_out = _contradictory(readable, same) if data.split is None else frozenset()
+    readable = [row for row in readable if row.id not in left_out]
+    groups = gather(readable, group_of, same)
     if data.split is not None:
         parts, list_notes = read_official(scan.rows) if data.split == "official" else read_parts(data.split, scan.rows)
         notes += list_notes + warn_of_ties_across(_sides(parts, data.validation), groups)
-        parts = _complete_lists(parts, group_of, data, seed)
+        parts = _complete_lists(parts, group_of, data, seed, same)
         used = [row for part in parts.values() for row in part]
     else:
-        _check_enough(scan.rows)
+        _check_enough(scan.rows, left_out)
         test, development = deal_groups(groups, data.test_fraction, data.split_seed, "held-out", keep=2)
         parts = {**_deal_validation(development, data.validation, seed), "test": _rows(test)}
-        notes += _note_copies(groups)
+        notes += _note_recordings(readable, same, left_out) if same else _note_copies(groups)
         used = readable
     ordered = {name: tuple(sorted(rows, key=lambda row: row.id)) for name, rows in parts.items()}
     test = ordered.get("test", ())
@@ -90,8 +98,8 @@ def deal(scan: Scan, data: DataSettings, seed: int) -> Split:
     if data.validation.folds is not None:
         of = "the development tracks" if data.split is None else "the tracks given for train and validation together"
         notes.append(f"validation by {data.validation.folds} folds of {of}; where one part is shown as validation, it is the first fold")
-    together = tuple(gather([*ordered["train"], *ordered["validation"]], group_of))
-    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes), together)
+    together = tuple(gather([*ordered["train"], *ordered["validation"]], group_of, same))
+    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes), together, tuple(sorted(left_out)))
 
 
 def name_split(held_out: Iterable[ScanRow]) -> str:
@@ -118,12 +126,12 @@ def _sides(parts: Parts, validation: ValidationSettings) -> Parts:
     return {"train and validation": [*parts["train"], *parts["validation"]], **others}
 
 
-def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int) -> Parts:
+def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int, same: Sequence[Sequence[str]]) -> Parts:
     if "validation" not in parts or data.validation.folds is not None:
         listed = [*parts["train"], *parts.get("validation", ())]
         where = "data.split: train and validation together" if "validation" in parts else "data.split.train"
         _check_classes(listed, least=2, where=where, why="one for training and one for validation")
-        parts = {**parts, **_deal_validation(gather(listed, group_of), data.validation, seed)}
+        parts = {**parts, **_deal_validation(gather(listed, group_of, same), data.validation, seed)}
     labels = {row.label for rows in parts.values() for row in rows}
     if len(labels) < 2:
         raise CorpusError(f"data.split: its lists name tracks of one class only ({labels.pop()}), but at least 2 are needed")
@@ -144,13 +152,15 @@ def _deal_validation(development: Sequence[Group], validation: ValidationSetting
     return {"train": [row for row in rows if folds[row.id]], "validation": [row for row in rows if not folds[row.id]]}
 
 
-def _check_enough(rows: Sequence[ScanRow]) -> None:
+def _check_enough(rows: Sequence[ScanRow], left_out: frozenset[str]) -> None:
     files = Counter(row.label for row in rows)
-    readable = Counter(row.label for row in rows if row.readable)
+    readable = Counter(row.label for row in rows if row.readable and row.id not in left_out)
     for label in sorted(files):
         if readable[label] < 3:
+            copies = sum(row.label == label and row.id in left_out for row in rows)
+            told = f"; {copies} more are copies of tracks of other classes" if copies else ""
             raise CorpusError(
-                f"class {label!r} has {readable[label]} readable tracks (of {files[label]} files in {_folder(rows, label)}), but at least "
+                f"class {label!r} has {readable[label]} readable tracks (of {files[label]} files in {_folder(rows, label)}{told}), but at least "
                 "3 are needed, one each for training, validation and the held-out test: add tracks, or remove the class"
             )
     if len(files) < 2:
@@ -185,4 +195,25 @@ def _note_copies(groups: Sequence[Group]) -> list[str]:
         notes.append(
             f"of these with different classes, so that a label must be wrong: {len(across)}: {shown}{'; …' if len(across) > 3 else ''}"
         )
+    return notes
+
+
+def _contradictory(readable: Sequence[ScanRow], same: Sequence[Sequence[str]]) -> frozenset[str]:
+    """Ids of the tracks whose recording lies under several classes."""
+    label_of = {row.id: row.label for row in readable}
+    sets = [[id for id in ids if id in label_of] for ids in same]
+    return frozenset(id for ids in sets if len({label_of[id] for id in ids}) > 1 for id in ids)
+
+
+def _note_recordings(readable: Sequence[ScanRow], same: Sequence[Sequence[str]], left_out: frozenset[str]) -> list[str]:
+    """What was found of `same`; `readable` are the rows that are dealt."""
+    known = {row.id for row in readable}
+    sets = [there for ids in same if len(there := [id for id in ids if id in known]) > 1]
+    notes = []
+    if sets:
+        notes.append(f"recordings that lie in more than one file: {len(sets)} ({sum(map(len, sets))} tracks), each kept on one side of the split")
+    across = [ids for ids in same if left_out.intersection(ids)]
+    if across:
+        shown = "; ".join(" = ".join(ids) for ids in across[:3]) + ("; …" if len(across) > 3 else "")
+        notes.append(f"of one recording under several classes, so that a label must be wrong, and left out: {len(left_out)} tracks: {shown}")
     return notes

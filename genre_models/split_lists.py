@@ -110,7 +110,7 @@ def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
         return []
     example = " and ".join(f"{row.id} ({part_of[row.id]})" for row in torn[0] if row.id in part_of)
     return [
-        "WARNING: sets of tracks that belong together (byte-identical, or one group) but are spread over the parts of the split: "
+        "WARNING: sets of tracks that belong together (copies of a recording, or one group) but are spread over the parts of the split: "
         f"{len(torn)}, so scores may be too good; it is run as given: {example}"
     ]
 

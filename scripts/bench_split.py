@@ -66,7 +66,7 @@ def open_task_of(view: Any, best: dict[str, Any], cache_dir: Path) -> dict[str, 
     import_keras()
     features = {family: FeatureSettings.model_validate(trial.spec["features"]) for family, trial in best.items()}
     values = {family: {name: [value] for name, value in trial.spec["params"].items()} for family, trial in best.items()}
-    data = open_task(DataSettings.model_validate(view.run["data"]), features, view.run["seed"], cache_dir, values=values)
+    data = open_task(DataSettings.model_validate(view.run["data"]), features, view.run["seed"], cache_dir, values=values, earlier=view.run)
     data.prepare_features()
     task = data.task({"metric": "val_accuracy", "direction": "maximize"}, {})
     data.prepare_networks(task)
