@@ -1,9 +1,12 @@
 """What the 518 handcrafted features cost: seconds for a 30 s clip, where they go, and what sharing one constant-Q transform saves.
 
     python scripts/bench_handcrafted.py
+    python scripts/bench_handcrafted.py --clips 96             the rate on all cores, once processes have started
     python scripts/bench_handcrafted.py --data FOLDER
+    python scripts/bench_handcrafted.py --table FILE --lists TRAIN VALIDATION    does a table's column of the file's length tell the class?
 
-Without --data the clips are the demo's music, so that anybody can repeat it. Prints Markdown.
+Without --data the clips are the demo's music, so that anybody can repeat it. Prints Markdown. With --table nothing is timed: one RBF SVM (C = 3,
+standardised) is scored with the columns of the file's length, which are no features of this project, and without.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[name] = "1"  # steps are timed on one core
+
+import numpy as np
 
 SECONDS = 30.0
 
@@ -55,18 +60,44 @@ def three_transforms(clips: list) -> float:
     return (time.perf_counter() - started) / len(clips)
 
 
-def through_the_store(paths: list[Path], folder: Path) -> float:
-    """Seconds a clip from files to the cache on all cores, start of the processes and their imports included."""
+def through_the_store(paths: list[Path], folder: Path) -> tuple[float, float]:
+    """Seconds a clip from files to the cache on all cores: with the start of the processes and their imports, and of the last three in four."""
     from genre_models.content import content_hash
     from genre_models.features.store import FeatureStore
     from genre_models.settings import FeatureSettings
 
     tracks = [{"id": str(path), "path": str(path), "content": content_hash(path)} for path in paths]
     store = FeatureStore(folder, "handcrafted", FeatureSettings(clip_seconds=SECONDS).model_dump(mode="json"), tracks)
-    done = store.prepare()
+    steps: list[tuple[int, float]] = []
+    done = store.prepare(progress=lambda n, *_: steps.append((n, time.perf_counter())))
     if done.failed:
         raise SystemExit(f"error: {next(iter(done.failed.values()))}")
-    return done.seconds / max(1, done.decoded)
+    (first, began), (last, ended) = next(step for step in steps if step[0] >= len(tracks) / 4), steps[-1]
+    return done.seconds / max(1, done.decoded), (ended - began) / max(1, last - first)
+
+
+def tell_length(path: Path, lists: list[Path]) -> None:
+    """Score one SVM with and without a table's columns of the file's length: on five random folds, and from one list of tracks to another."""
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    from genre_models.features.table import read_table
+    from genre_models.track_names import tidy
+
+    table = read_table(path)
+    if table.with_sizes is None or table.labels is None or len(set(table.ids)) < len(table.ids):
+        raise SystemExit(f"error: {path}: must have a column of the file's length, the class of each track, and one row a track")
+    train, validation = ([tidy(line) for line in each.read_text().splitlines() if line.strip()] for each in lists)
+    y, row_of = np.array(table.labels), {id: row for row, id in enumerate(table.ids)}
+    print("| columns | five random folds | from list to list |\n|---|---|---|")
+    for which in (table.with_sizes, table):
+        svm = make_pipeline(StandardScaler(), SVC(C=3.0))
+        folds = cross_val_score(svm, which.X, y, cv=StratifiedKFold(5, shuffle=True, random_state=0))
+        rows, asked = ([row_of[id] for id in ids if id in row_of] for ids in (train, validation))
+        to_list = svm.fit(which.X[rows], y[rows]).score(which.X[asked], y[asked])
+        print(f"| {len(which.columns)} | {folds.mean():.3f} | {to_list:.3f} ({len(rows)} to {len(asked)} tracks) |")
 
 
 def report(clips: list, read: float, paths: list[Path], folder: Path) -> None:
@@ -89,15 +120,25 @@ def report(clips: list, read: float, paths: list[Path], folder: Path) -> None:
         f"chroma CQT, chroma CENS and tonnetz: {one * 1e3:.0f} ms a clip with one transform (with statistics), {three * 1e3:.0f} ms with "
         f"three ({three / one:.1f} times)"
     )
-    stored = through_the_store(paths, folder / "cache")
-    print(f"from files to the cache, {available_cores()} cores: {stored:.2f} s a clip over {len(paths)} clips (start and imports included)")
+    stored, steady = through_the_store(paths, folder / "cache")
+    print(
+        f"from files to the cache, {available_cores()} cores: {stored:.2f} s a clip over {len(paths)} clips, start and imports included; {steady:.3f} s "
+        "a clip over the last three in four"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=24, help="clips, with the demo's music a multiple of 8")
     parser.add_argument("--data", type=Path, help="folder with audio files below it instead of the demo's music")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="a table of features, with a column of the file's length")
+    parser.add_argument("--lists", type=Path, nargs=2, metavar=("TRAIN", "VALIDATION"), help="with --table: text files, a track a line")
     options = parser.parse_args()
+    if (options.table is None) != (options.lists is None):
+        parser.error("--table and --lists go together")
+    if options.table:
+        tell_length(options.table, options.lists)
+        return
     from genre_models.audio import load_clip
     from genre_models.corpus import SUFFIXES
     from genre_models.demo import render_demo
