@@ -51,19 +51,19 @@ def code_of_audio(path: str | Path, n_frames: int) -> np.ndarray:
 
 def code_of_samples(y: np.ndarray, n_frames: int) -> np.ndarray:
     """The code of mono samples at `SR`, float32 [shape=(n,)]."""
-    energy = _power(y, _WINDOW, HOP) @ _bands()
-    levels = np.log(np.maximum(energy, _RANGE * energy.max() + 1e-20))
     padded = np.zeros((n_frames, 2), np.uint32)
-    if len(levels) > _LAG:
+    if len(y) >= _WINDOW + _LAG * HOP:
+        energy = _power(y) @ _bands()
+        levels = np.log(np.maximum(energy, _RANGE * energy.max() + 1e-20))
         code = encode(levels, _LAG, _LEAST)[:n_frames]
         padded[: len(code)] = code
     return padded
 
 
-def _power(y: np.ndarray, window: int, hop: int) -> np.ndarray:
-    """Power spectra, float32 [shape=(1 + n // hop, 1 + window // 2)], of centred frames."""
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(y, window // 2), window)[::hop]
-    spectra = np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)
+def _power(y: np.ndarray) -> np.ndarray:
+    """Power spectra, float32 [shape=(frames, 1 + _WINDOW // 2)], of whole frames: no edge of the file is heard as a beginning."""
+    frames = np.lib.stride_tricks.sliding_window_view(y, _WINDOW)[::HOP]
+    spectra = np.fft.rfft(frames * np.hanning(_WINDOW).astype(np.float32), axis=1)
     return (spectra.real**2 + spectra.imag**2).astype(np.float32)
 
 

@@ -24,6 +24,7 @@ _VOTES = 3  # exact pieces at one shift that make two files worth a comparison
 _NEIGHBOURS = 32  # files that a piece is compared with: the next ones that have it too; copies of one recording are still all connected
 _SHIFTS = 3  # shifts tried for two files
 _LEAST_SECONDS, _LEAST_PART = 5.0, 0.5  # of overlap, the shorter of: seconds, part of the shorter file
+_LEAST_TOLD = 0.25  # of the frames of an overlap must have signs enough for a piece: a steady tone has some where it begins
 _SIGMA = 5.0  # what a short overlap must be above chance
 _SIGNS_ALIKE = 4  # neighbouring frames share samples: so many signs say what one does
 _MANY = 10_000  # files; of so many or more only every second, fourth, ... piece is looked at
@@ -74,10 +75,15 @@ def _verified(one: np.ndarray, other: np.ndarray, shift: int) -> float:
     """The similarity at a shift; 0 where it, or the overlap, says too little."""
     score, overlap = similarity(one, other, shift)
     least_frames = min(_LEAST_SECONDS / SECONDS_A_FRAME, _LEAST_PART * min(len(one), len(other)))
-    if overlap < least_frames:
+    if overlap < least_frames or min(_told(one), _told(other)) < _LEAST_TOLD:
         return 0.0
     independent = max(1.0, min(n_known(one), n_known(other)) * overlap / min(len(one), len(other)) / _SIGNS_ALIKE)
     return score if score >= max(LEAST_SIMILARITY, _SIGMA / math.sqrt(independent)) else 0.0
+
+
+def _told(code: np.ndarray) -> float:
+    """Part of a code's frames that have signs enough."""
+    return float((np.bitwise_count(code[:, 1] & np.uint32(_PIECE)) >= _PIECE_KNOWN).mean())
 
 
 def _candidates(codes: Sequence[np.ndarray]) -> list[tuple[int, int, int]]:
