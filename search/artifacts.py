@@ -36,6 +36,8 @@ class Tidied:
     def ended(self, trial: Trial) -> None:
         """Pass it on and remove what is not needed any more."""
         self._monitor.ended(trial)
+        if "artifacts_error" in trial.outcome:
+            self._monitor.note(f"the artifacts of trial {trial.number} could not be kept: {trial.outcome['artifacts_error']}")
         if trial.confirms is not None:
             return
         candidates = [*self._best, trial]
