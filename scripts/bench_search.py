@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 REPORTS = 5
-SPACE = """study: noop
+SPACE = """study: {study}
 budget: {{min_epochs: 1, max_epochs: {reports}, trials: {trials}}}
 scheduler: none
 sampler: random
 engine: {engine}
 workers: {workers}
+storage: {storage}
 families:
   noop: {{a: {{float: [0, 1]}}, b: {{int: [1, 9]}}, c: {{choice: [x, y]}}}}
 """
@@ -62,8 +64,8 @@ class EndTimes:
         self.ends.append(time.perf_counter())
 
 
-def overhead(engine: str, trials: int, workers: int) -> list[float]:
-    """Milliseconds from one trial's end to the next, in order."""
+def overhead(engine: str, trials: int, workers: int, storage: str | None = None) -> list[float]:
+    """Milliseconds from one trial's end to the next, in order; on PostgreSQL with `storage`, ``env:NAME``."""
     from genre_models.families.declaration import Declared, Family
     from search.config import load_space
     from search.driver import drive
@@ -84,9 +86,10 @@ def overhead(engine: str, trials: int, workers: int) -> list[float]:
     (ROOT / "studies").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "studies", prefix=".bench-") as folder:
         space = Path(folder) / "noop.yaml"
-        space.write_text(SPACE.format(reports=REPORTS, trials=trials, engine=engine, workers=workers))
+        study = f"noop-{uuid.uuid4().hex[:8]}"  # a database outlives this folder
+        space.write_text(SPACE.format(study=study, reports=REPORTS, trials=trials, engine=engine, workers=workers, storage=storage or "null"))
         config = load_space(space, {"noop": Family("noop", "nothing", parameters, "bench_search")}, {})
-        (Path(folder) / "noop").mkdir()
+        (Path(folder) / study).mkdir()
         drive(
             config,
             studies_dir=Path(folder),
@@ -120,11 +123,12 @@ def tpe_ask(finished: int) -> float:
 
 
 def run_overhead(options: argparse.Namespace) -> None:
-    print(f"{options.trials} no-op trials, {REPORTS} reports each, random sampler, SQLite (WAL, synchronous FULL); {options.runs} runs of each")
+    database = f"PostgreSQL ({options.storage})" if options.storage else "SQLite (WAL, synchronous FULL)"
+    print(f"{options.trials} no-op trials, {REPORTS} reports each, random sampler, {database}; {options.runs} runs of each")
     print("| engine | ms a trial, median of the runs' medians | of the runs' means | runs' means |")
     print("|---|---|---|---|")
     for engine, workers in (("inline", 1), ("ray", options.workers)):
-        runs = [overhead(engine, options.trials, workers) for _ in range(options.runs)]
+        runs = [overhead(engine, options.trials, workers, options.storage) for _ in range(options.runs)]
         means = [statistics.mean(run) for run in runs]
         middle = statistics.median(statistics.median(run) for run in runs)
         name = engine if engine == "inline" else f"ray, {workers} workers"
@@ -161,6 +165,7 @@ def main() -> None:
     p.add_argument("--trials", type=int, default=200)
     p.add_argument("--runs", type=int, default=3)
     p.add_argument("--workers", type=int, default=2)
+    p.add_argument("--storage", metavar="env:NAME", help="on the PostgreSQL database of that environment variable; the studies stay in it")
     p.set_defaults(run=run_overhead)
     p = commands.add_parser("efficiency", help="what part of a study's worker time was training")
     p.add_argument("--study", required=True)
