@@ -302,7 +302,7 @@ def test_the_best_of_each_family_takes_part_in_one_look(several, capsys):
     assert (other["family"], other["trial"], other["validation_accuracy"], other["epochs"]) == ("other", 2, 0.6, 2)
     assert (fitted["family"], fitted["validation_accuracy"], fitted["epochs"], fitted["n_tracks"]) == ("fitted", 0.5, None, 6)
     assert other["accuracy"] == metrics["accuracy"] and other["compared"]["tie"], "the same model under another name"
-    assert other["compared"] | {"difference_ci95": None} == {"wins": 0, "losses": 0, "difference": 0.0, "difference_ci95": None, "tie": True}
+    assert other["compared"] | {"difference_ci95": None} == {"wins": 0, "losses": 0, "difference": 0.0, "difference_ci95": None, "p_value": 1.0, "tie": True}
     compared = fitted["compared"]
     assert fitted["accuracy"] - metrics["accuracy"] == pytest.approx(compared["difference"]) == (compared["wins"] - compared["losses"]) / 6
     assert look.closed["also"] == {entry["family"]: {key: entry[key] for key in verdict.IN_THE_RECEIPT} for entry in metrics["also"]}
