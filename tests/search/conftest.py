@@ -31,13 +31,17 @@ class Driver:
         Of the scripted objective.
     prefix : sequence of str
         Command that the driver's is appended to.
+    module : str
+        Which driver.
     """
 
-    def __init__(self, studies: Path, space: Path, task: dict[str, Any], prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, studies: Path, space: Path, task: dict[str, Any], prefix: Sequence[str] = (), module: str = "tests.search.scripted_driver"
+    ) -> None:
         self.log = space.with_suffix(".txt")
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [*prefix, sys.executable, "-m", "tests.search.scripted_driver", str(studies), str(space), json.dumps(task)],
+                [*prefix, sys.executable, "-m", module, str(studies), str(space), json.dumps(task)],
                 cwd=ROOT,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -133,11 +137,12 @@ class Studies:
         self.folder = self.on = folder
         self.drivers: list[Driver] = []
         self.prefix: Sequence[str] = ()
+        self.module = "tests.search.scripted_driver"
 
     def start(self, task: dict[str, Any] | None = None, **changes: Any) -> Driver:
         space = self.folder / f"space-{len(self.drivers)}.yaml"
         space.write_text(space_text(**changes))
-        self.drivers.append(Driver(self.on, space, task or {}, self.prefix))
+        self.drivers.append(Driver(self.on, space, task or {}, self.prefix, self.module))
         return self.drivers[-1]
 
     def read(self, name: str = "s") -> StudyView:

@@ -46,7 +46,9 @@ def space_text(**changes: Any) -> str:
     return SPACE.format(**values) + "".join(FAMILY.format(name=name) for name in values["families"].split())
 
 
-def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: Console | None = None) -> Finished:
+def run(
+    studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: Console | None = None, factory: str = "tests.search.scripted:build"
+) -> Finished:
     """Drive the study of `config`."""
 
     def screen(spec: dict[str, Any]) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def run(studies_dir: Path, config: SearchConfig, task: dict[str, Any], console: 
         return drive(
             config,
             studies_dir=studies_dir,
-            place=Workplace("tests.search.scripted:build", task, str(studies_dir / config.study / "trials")),
+            place=Workplace(factory, task, str(studies_dir / config.study / "trials")),
             fingerprint=config.fingerprint_parts(),
             sections={name: {} for name in config.families},
             precision="float32",
