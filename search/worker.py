@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search.depot import DepotError, is_url, open_depot, split_name
-from search.errors import TrialFailed
+from search.errors import SearchError, TrialFailed
 from search.scratch import scratch
 from search.trial import Decision, Objective, Snapshot, not_finite
 
@@ -212,4 +212,4 @@ def write_checkpoint(place: str, name: str, epoch: int, snapshot: Snapshot) -> d
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = text if len(text) <= 400 else text[:400] + " …"
-    return text if hasattr(error, "reason_code") else f"{type(error).__name__}: {text}"
+    return text if hasattr(error, "reason_code") or isinstance(error, SearchError) else f"{type(error).__name__}: {text}"
