@@ -104,9 +104,16 @@ class Mirror:
         values = self._values()
         return [(trial, values.get(number)) for number, trial in sorted(self._trials.items())]
 
-    def ended_of(self, family: str) -> int:
-        """How many ended and paused trials of a family a sampler may learn from."""
-        return sum(t.family == family and t.state != "RUNNING" for t in self._trials.values())
+    @property
+    def ended(self) -> int:
+        """How many ended and paused trials there are."""
+        return sum(t.state != "RUNNING" for t in self._trials.values())
+
+    def standing(self, family: str) -> dict[int, float]:
+        """The ended and paused trials of a family and their places among one another, 0 to 1, the best first."""
+        members = [t for t in self._trials.values() if t.family == family and t.state != "RUNNING"]
+        best_first = self._best_first(sorted(members, key=lambda t: t.number), {} if self._ranking == "optuna" else self._values())
+        return dict(zip((t.number for t in best_first), places(len(best_first)), strict=True))
 
     def study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:
         """An Optuna study that holds the trials in the order of their numbers."""
@@ -126,13 +133,12 @@ class Mirror:
             params = {f"{family}/{name}": value for name, value in other.sampled.items()}
             score = score_of(other.place, self._maximize)
             study.add_trial(self._told(Trial(-1, "COMPLETE", {"family": family}, params, value=score), None))
-        values = {} if self._ranking == "optuna" else self._values()
-        members = [t for t in self._shown(values) if t.family == family]
-        best_first = self._best_first([t for t in members if t.state != "RUNNING"], values)
-        scores = {t.number: score_of(place, self._maximize) for t, place in zip(best_first, places(len(best_first)), strict=True)}
-        for trial in members:
-            own = {name: value for name, value in trial.params.items() if name != "family"}
-            study.add_trial(self._told(replace(trial, params=own), scores.get(trial.number)))
+        standing = self.standing(family)
+        for number, trial in sorted(self._trials.items()):
+            if trial.family == family:
+                own = {name: value for name, value in trial.params.items() if name != "family"}
+                score = score_of(standing[number], self._maximize) if number in standing else None
+                study.add_trial(self._told(replace(trial, params=own), score))
         return study
 
     def _make_study(self, sampler: optuna.samplers.BaseSampler) -> optuna.Study:

@@ -17,15 +17,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from search import cma_es
 from search.grid import Grid
-from search.mirror import Mirror
+from search.mirror import MOST_SHOWN, Mirror
 from search.shares import Shares
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
 from search.trial import Trial, trial_seed
-from search.warm_start import Configuration, WarmStart
+from search.warm_start import MOST_QUEUED, STAND_INS, Configuration, Outsider, WarmStart, disappointing, stand_ins
 
-#: Trials of other studies stand in for a family's own until it has so many: about as many as TPE would begin with at random
-#: (docs/benchmarks.md, "Warm start").
-STAND_INS = 20
+#: So many trials TPE and GP draw at random before they learn (Optuna's default).
+_STARTUP = 10
 
 #: (family, sampled values by parameter name, the same with Optuna's names and distributions)
 Proposal = tuple[str, dict[str, Any], dict[str, tuple[Any, BaseDistribution]]]
@@ -52,6 +51,8 @@ class Proposer:
         Families that are not proposed in this run; the study may have trials of them.
     warm : WarmStart
         Its configurations are proposed first; "tpe" and "gp" also learn from its trials while there are few of the study's own.
+    shown : int
+        Of more ended trials than that, Optuna's samplers are shown the best and the newest (search/mirror.py).
     """
 
     def __init__(
@@ -63,11 +64,12 @@ class Proposer:
         ranking: Literal["optuna", "levelled"] = "optuna",
         blocked: Collection[str] = (),
         warm: WarmStart = WarmStart(),
+        shown: int = MOST_SHOWN,
     ) -> None:
         self._families = dict(families)
         self._open = {name: space for name, space in self._families.items() if name not in blocked}
         self._kind, self._seed, self._maximize = sampler, seed, maximize
-        self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking)
+        self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking, shown)
         self._grid = Grid(self._open) if sampler == "grid" else None
         self._shares = Shares(self._open)
         self._warm, self._taken_over = warm, {}  # origin of a configuration of another study -> number of its trial here
@@ -131,7 +133,7 @@ class Proposer:
 
     def _note_tried(self, trial: Trial) -> None:
         if trial.warm_start_of is not None:
-            self._taken_over.setdefault(trial.warm_start_of, trial.number)
+            self._taken_over[trial.warm_start_of] = trial.number  # of a line of retries the last
         if self._grid is not None and trial.family in self._open:
             self._grid.note(trial.family, _sampled(trial))
 
@@ -179,18 +181,23 @@ class Proposer:
         return self._draw(number, family) if self._kind == "random" else self._ask_optuna(number, family)
 
     def _ask_optuna(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
-        study = self._mirror.study(self._make_sampler(self._seed_of(number)))
+        study = self._mirror.study(self._make_sampler(number))
         if family is not None:
             study.enqueue_trial({"family": family})
         trial = study.ask()
         family = trial.suggest_categorical("family", tuple(self._families))
         if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
             return self._ask_optuna(number, self._shares.least_tried())
-        # Only now, so that they have no say in which family it is.
-        others = self._warm.spread(family, STAND_INS - self._mirror.ended_of(family))
+        others = self._stand_ins(family)  # only now, so that they have no say in which family it is
         if others:
-            trial = self._mirror.study_beside(self._make_sampler(self._seed_of(number)), family, others).ask()
+            trial = self._mirror.study_beside(self._make_sampler(number), family, others).ask()
         return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
+
+    def _stand_ins(self, family: str) -> list[Outsider]:
+        if not self._warm.known:
+            return []
+        standing = self._mirror.standing(family)
+        return stand_ins(self._warm, family, standing, self._taken_over.values()) if len(standing) < STAND_INS else []
 
     def _draw(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
         """What Optuna's random sampler gives, without the study that it does not look at."""
@@ -216,12 +223,15 @@ class Proposer:
     def _seed_of(self, number: int) -> int:
         return trial_seed(self._seed, number) ^ 0x5EED
 
-    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        seed, at_random = self._seed_of(number), _STARTUP
+        if self._taken_over and self._mirror.ended < _STARTUP + MOST_QUEUED:
+            at_random += sum(disappointing(self._mirror.standing(family), self._taken_over.values()) for family in self._families)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             if self._kind == "gp":
-                return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-            return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+                return optuna.samplers.GPSampler(seed=seed, n_startup_trials=at_random, warn_independent_sampling=False)
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=at_random, multivariate=True, group=True)
 
 
 def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:

@@ -7,8 +7,9 @@ own study is kept, never its score.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import mean
 from typing import Any
 
 from search.domains import ChoiceDomain, FloatDomain, plain, same
@@ -20,6 +21,9 @@ from search.trial import End, Trial
 MOST_QUEUED, FIRST_OF_FAMILY = 5, 2
 #: Finished trials that are kept for the sampler: half of them the best, half the newest.
 MOST_KNOWN = 200
+#: Trials of other studies stand in for a family's own until it has so many: as many as TPE would need to tell two of them for good
+#: (docs/benchmarks.md, "Warm start").
+STAND_INS = 20
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,32 @@ class WarmStart:
                 chosen.append(min(left, key=lambda other: abs(other.place - place)))
                 left.remove(chosen[-1])
         return chosen
+
+
+def stand_ins(warm: WarmStart, family: str, standing: Mapping[int, float], taken_over: Collection[int]) -> list[Outsider]:
+    """Trials of other studies in the place of those that a family has not yet.
+
+    Only where they are worth it: the configurations that were taken over have to stand in the better half of what was tried here, something
+    else being among it. Where none was, every second proposal does without, so that something else comes in.
+
+    Parameters
+    ----------
+    warm : WarmStart
+    family : str
+    standing : mapping of int to float
+        The family's ended and paused trials here, and their places: 0 to 1, the best first.
+    taken_over : collection of int
+        Numbers of those whose configurations were taken over.
+    """
+    taken = [place for number, place in standing.items() if number in taken_over]
+    is_worth_it = len(taken) < len(standing) and mean(taken) <= 0.5 if taken else len(standing) % 2 == 1
+    return warm.spread(family, STAND_INS - len(standing)) if is_worth_it else []
+
+
+def disappointing(standing: Mapping[int, float], taken_over: Collection[int]) -> int:
+    """How many trials of a family were taken over, if they stand in the worse half: they are no beginning to learn from."""
+    taken = [place for number, place in standing.items() if number in taken_over]
+    return len(taken) if taken and mean(taken) > 0.5 else 0
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,7 @@ class Deck:
         there = {row.curve.family for row in left}
         family, proposed, _ = self._proposer.propose(number, next(iter(there)) if len(there) == 1 else family)
         space = self._spaces[family]
-        row = min(
-            (row for row in left if row.curve.family == family), key=lambda row: sum(_distance(p, proposed, row.params) for p in space.searched)
-        )
+        row = nearest_row([row for row in left if row.curve.family == family], space, proposed)
         active = {p.name: _of_domain(p, row.params[p.name]) for p in space.searched if p.name in row.params}
         self._params[number] = {"family": family} | {f"{family}/{name}": value for name, value in active.items()}
         return row
@@ -104,6 +102,11 @@ class Deck:
         if self._proposer is not None:
             trial.params = self._params[trial.number]
             self._proposer.learn(trial)
+
+
+def nearest_row(rows: Sequence[Row], space: FamilySpace, proposed: Mapping[str, Any]) -> Row:
+    """The recorded configuration that is most like a proposed one."""
+    return min(rows, key=lambda row: sum(_distance(p, proposed, row.params) for p in space.searched))
 
 
 def _of_domain(parameter: Parameter, value: Any) -> Any:

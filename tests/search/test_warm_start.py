@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.sampling import STAND_INS, Proposer
+from search.sampling import Proposer
 from search.space import ChoiceDomain, FamilySpace, Fixed, FloatDomain, IntDomain, Parameter
 from search.trial import Trial
-from search.warm_start import MOST_KNOWN, MOST_QUEUED, Outsider, WarmStart, known_of, queue_of, sampled_in, take_from
+from search.warm_start import MOST_KNOWN, MOST_QUEUED, STAND_INS, Outsider, WarmStart, disappointing, known_of, queue_of, sampled_in, stand_ins, take_from
 
 NET = FamilySpace(
     "net",
@@ -232,8 +232,52 @@ def test_trials_of_other_studies_have_no_say_in_the_family_and_none_at_all_after
         one, other = cold.propose(number), warm.propose(number)
         assert one[0] == other[0]
         differed += one != other
-        own = warm._mirror.ended_of("tree")
+        own = len(warm._mirror.standing("tree"))
         assert one == other or (one[0] == "tree" and own < STAND_INS)
         for proposer in (cold, warm):  # the same history for both
             finish(proposer, number, one, 0.5 if one[0] == "net" else 1 - abs(one[1]["leaves"] - 20) / 64)
     assert differed > 3
+
+
+def test_stand_ins_come_only_where_what_was_taken_over_does_well_here() -> None:
+    warm = WarmStart(known=foreign(20))
+    well, badly = {0: 0.1, 1: 0.3, 2: 0.5, 3: 0.7, 4: 0.9}, {0: 0.9, 1: 0.7, 2: 0.5, 3: 0.3, 4: 0.1}
+    assert len(stand_ins(warm, "tree", well, [0, 1])) == STAND_INS - 5, "they fill up what is missing"
+    assert stand_ins(warm, "tree", badly, [0, 1]) == [] and disappointing(badly, [0, 1]) == 2
+    assert disappointing(well, [0, 1]) == 0
+    assert stand_ins(warm, "tree", {0: 0.25, 1: 0.75}, [0, 1]) == [], "nothing else was tried to compare them with"
+    assert [bool(stand_ins(warm, "tree", dict.fromkeys(range(n), 0.5), [])) for n in range(4)] == [False, True, False, True]
+    assert stand_ins(warm, "tree", {n: 0.1 for n in range(STAND_INS)}, [0]) == []
+
+
+@pytest.mark.slow
+def test_the_same_problem_is_solved_sooner_and_a_misleading_start_is_made_up_for() -> None:
+    """On a smooth function of three parameters, beside a cold start: means over seeds."""
+    space = FamilySpace("net", tuple(Parameter(name, FloatDomain(0.0, 1.0)) for name in "xyz"), dict.fromkeys("xyz", 0.5), 1)
+
+    def searched(at: float, seed: int, warm: WarmStart, trials: int = 60) -> list[Trial]:
+        proposer, done = Proposer({"net": space}, "tpe", seed, True, warm=warm), []
+        for number in range(trials):
+            family, sampled, written = proposer.propose(number)
+            value = 1 - sum((v - at) ** 2 for v in sampled.values())
+            spec = {"family": family, "params": space.resolve(sampled), "epochs": 1, "warm_start_of": proposer.origin_of(number)}
+            done.append(Trial(number, "COMPLETE", spec, {k: v for k, (v, _) in written.items()}, {1: value}, "full", value=value))
+            proposer.learn(done[-1])
+        return done
+
+    def regret(trials: list[Trial], count: int) -> float:
+        return 1 - max(t.value for t in trials[:count])
+
+    cold, same, misled = [], [], []
+    for seed in range(8):
+        cold.append(searched(0.25, seed, WarmStart()))
+        for at, found in ((0.25, same), (0.9, misled)):
+            taken = [take_from("a", searched(at, seed + 100, WarmStart(), 40), {"net": space}, maximize=True)]
+            found.append(searched(0.25, seed, WarmStart(("a",), queue_of(taken), known_of(taken))))
+
+    def mean_regret(searches: list[list[Trial]], count: int) -> float:
+        return sum(regret(trials, count) for trials in searches) / len(searches)
+
+    assert mean_regret(same, 5) < mean_regret(cold, 20)
+    assert mean_regret(misled, 5) > 3 * mean_regret(cold, 5), "it is misleading"
+    assert mean_regret(misled, 60) < mean_regret(cold, 20)
