@@ -281,3 +281,15 @@ def test_the_same_problem_is_solved_sooner_and_a_misleading_start_is_made_up_for
     assert mean_regret(same, 5) < mean_regret(cold, 20)
     assert mean_regret(misled, 5) > 3 * mean_regret(cold, 5), "it is misleading"
     assert mean_regret(misled, 60) < mean_regret(cold, 20)
+
+
+@pytest.mark.slow
+def test_gp_takes_trials_of_other_studies_too() -> None:
+    pytest.importorskip("torch", reason="torch is not installed: pip install '.[gp]'")
+    proposer = Proposer({"tree": TREE}, "gp", 0, True, warm=WarmStart(("a",), (), foreign(50)))
+    leaves = []
+    for number in range(8):
+        proposal = proposer.propose(number)
+        leaves.append(proposal[1]["leaves"])
+        finish(proposer, number, proposal, 0.5)
+    assert any(40 <= value <= 60 for value in leaves)
