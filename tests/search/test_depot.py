@@ -250,6 +250,7 @@ def test_scratch_is_closed_to_others_and_cleared_of_what_the_dead_left(own_scrat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["inline", "ray"])
 def test_a_study_at_a_url_is_killed_and_goes_on(
     bucket: str,  # noqa: F811
