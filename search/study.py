@@ -203,7 +203,8 @@ class StudyOwner:
         """
         trial = self.trials[number]
         trial.state, trial.paused, trial.outcome = "WAITING", epoch, dict(outcome)
-        trial.checkpoint = None if checkpoint is None else dict(checkpoint)
+        if checkpoint is not None:  # else an earlier one still serves, if there is one
+            trial.checkpoint = dict(checkpoint)
         attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint}
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
         self.roster.note(trial)

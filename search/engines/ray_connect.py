@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -77,16 +78,23 @@ def _keep_quiet() -> None:
 
 def _start(cpus: int, gpus: float) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=None if gpus else 0,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        namespace=NAMESPACE,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=None if gpus else 0,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            namespace=NAMESPACE,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
+    except (OSError, RayError, ValueError, RuntimeError) as error:
+        where = tempfile.gettempdir()
+        raise SearchError(
+            f"Ray could not be started on this machine ({first_line(error)}); it keeps its sockets and logs below {where}: TMPDIR must name a folder with room "
+            "and a short path; or take --engine inline, which does without Ray"
+        ) from error
 
 
 def _join(address: str) -> None:
