@@ -103,7 +103,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_trial(tmp_path: Path) -> N
 
 
 def test_an_unreadable_checkpoint_costs_its_epochs(tmp_path: Path) -> None:
-    search(tmp_path, {"epoch_seconds": 0.03}, minutes=0.02, trials=17)
+    search(tmp_path, {"epoch_seconds": 0.1}, minutes=0.06, trials=17)
     view = read_study(tmp_path, "s")
     held = list((tmp_path / "s" / "checkpoints").rglob("epoch"))
     assert held and [t for t in view.trials if t.paused is not None or t.state == "WAITING"]
@@ -116,7 +116,7 @@ def test_an_unreadable_checkpoint_costs_its_epochs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheduler", ["hyperband", "asha_promotion"])
 def test_what_waits_when_the_time_is_up_goes_on_when_there_is_more(tmp_path: Path, scheduler: str) -> None:
     log = tmp_path / "log"
-    view, _ = search(tmp_path, {"log": str(log), "epoch_seconds": 0.03}, minutes=0.02, trials=17, scheduler=scheduler)
+    view, _ = search(tmp_path, {"log": str(log), "epoch_seconds": 0.1}, minutes=0.06, trials=17, scheduler=scheduler)
     assert any(t.is_full for t in view.trials), "the most advanced one is finished first"
     waiting = [t for t in view.trials if t.state == "WAITING"]
     assert waiting and not [t for t in view.trials if t.state == "RUNNING"]
