@@ -321,7 +321,7 @@ class Loop:
         if "error" not in checkpoint:
             # Written at a beat, it holds more than the epoch of that beat: all that was reported.
             return {**checkpoint, "epoch": max(trial.reports)}
-        self._monitor.note(f"a checkpoint could not be written ({checkpoint['error']}); should its trial go on, it starts from epoch 1 again")
+        self._monitor.note(f"a checkpoint could not be written ({checkpoint['error']}); should its trial be taken up again, that is from the one before, or from epoch 1 where there is none")
         return None
 
     def failed(self, number: int, reason_code: str, message: str) -> None:

@@ -36,6 +36,7 @@ def disk(tmp_path: Path, studies: Studies) -> Iterator[SmallDisk]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["inline", "ray"])
 def test_a_full_disk_under_the_study_is_one_clear_error_and_the_same_command_goes_on(studies: Studies, disk: SmallDisk, tmp_path: Path, engine: str) -> None:
     log = tmp_path / "log"
@@ -54,10 +55,14 @@ def test_a_full_disk_under_the_study_is_one_clear_error_and_the_same_command_goe
     before = finished_trials(read_study(disk.copy_out(tmp_path / "then"), "s"))
     again = studies.start({"log": str(log)}, engine=engine)
     assert again.wait() == 0, again.text
-    assert_sound(read_study(disk.copy_out(tmp_path / "now"), "s"), TRIALS, log, before)
+    view = read_study(disk.copy_out(tmp_path / "now"), "s")
+    # The disk was full for checkpoints too: where that was said, and only there, more than a rung may be trained again.
+    untold = "could not be written" not in driver.text + while_full.text
+    assert_sound(view, TRIALS, log, before, afresh=() if untold else [t.spec["seed"] for t in view.trials if t.is_lost])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("left_kib", [0, 100])
 def test_a_new_study_on_a_full_disk_is_one_clear_error_too(studies: Studies, disk: SmallDisk, tmp_path: Path, left_kib: int) -> None:
     disk.fill(left_kib)
