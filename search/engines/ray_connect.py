@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ import psutil
 import ray
 from ray.exceptions import RayError
 
+from search.engines import ray_watchman
 from search.errors import SearchError
 
 #: Where searches of one cluster find one another.
@@ -61,12 +64,16 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[list[psut
         _join(address)
     if handler is not None:
         signal.signal(signal.SIGTERM, handler)  # Ray put its own there, which would end the driver mid-write
+    watchman = None
     try:
         started = _descendants() - before
+        watchman = _watch_over(started)
         yield [] if address is not None else [process for process in started if process.name() in _VITAL]
     finally:
         started = _descendants() - before
         ray.shutdown()
+        if watchman is not None:
+            watchman.communicate()
         _see_off(started)
 
 
@@ -110,6 +117,15 @@ def _join(address: str) -> None:
 
 def _descendants() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
+
+
+def _watch_over(processes: set[psutil.Process]) -> subprocess.Popen[bytes] | None:
+    """A process, in a session of its own so that what kills the driver's group spares it, that ends these should the driver be killed."""
+    marks = {process.pid: ray_watchman.started_at(process.pid) for process in processes}
+    words = [f"{pid}:{started}" for pid, started in marks.items() if started is not None]
+    if not words:
+        return None  # nothing was started here, or the system has no /proc
+    return subprocess.Popen([sys.executable, "-I", "-S", ray_watchman.__file__, *words], stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _see_off(processes: set[psutil.Process]) -> None:

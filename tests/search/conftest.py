@@ -86,9 +86,9 @@ class Driver:
         """Those of its processes that live."""
         return [process for process in self.family() if _lives(process)]
 
-    def assert_nothing_left(self, seconds: float = 20, agents: bool = False) -> None:
-        """Every process it had below it ends; Ray's two agents, which outlive a killed head by a minute, only if asked for."""
-        until(lambda: not [p for p in self.left() if agents or "Agent" not in " ".join(_words(p))], seconds, lambda: str(self.left()))
+    def assert_nothing_left(self, seconds: float = 20) -> None:
+        """Every process it had below it ends, Ray's agents too."""
+        until(lambda: not self.left(), seconds, lambda: str(self.left()))
 
     def clean_up(self) -> None:
         for process in self.family():
@@ -111,13 +111,6 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def until(holds: Callable[[], Any], seconds: float = 60, told: Callable[[], str] | None = None) -> Any:

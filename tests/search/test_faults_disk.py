@@ -45,7 +45,7 @@ def test_a_full_disk_under_the_study_is_one_clear_error_and_the_same_command_goe
     disk.fill(leave_kib=20)
     assert driver.wait() == 2, driver.text
     assert_one_clear_error(driver.text, str(disk.folder), "full", "free")
-    driver.assert_nothing_left(agents=True)
+    driver.assert_nothing_left()
 
     while_full = studies.start({"log": str(log)}, engine=engine)
     assert while_full.wait() == 2, while_full.text

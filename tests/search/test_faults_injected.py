@@ -145,7 +145,7 @@ def test_a_worker_dies_and_then_the_driver_around_the_requeue(studies: Studies, 
     before = finished_trials(studies.read())
     assert "worker-lost" in {end for _, end, _, _ in before.values()}
     driver.assert_nothing_left()
-    again = studies.start(task, factor=2)
+    again = studies.start(task, factor=2, engine="inline")
     assert again.wait() == 0, again.text
     assert_sound(studies.read(), 12, log, before, factor=2)
     again.assert_nothing_left()

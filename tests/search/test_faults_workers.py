@@ -34,7 +34,7 @@ def test_a_worker_that_hangs_is_ended_and_its_trial_tried_once_more(studies: Stu
     assert "no sign of life" in first.reason and "resources.hang_minutes" in first.reason
     assert Counter(t.end for t in view.trials) == {"timeout": 2, "full": 5}
     assert legs_of(log)[first.spec["seed"]] == [(1, 5), (5, 5)], "from the rung at 4"
-    driver.assert_nothing_left(agents=True)
+    driver.assert_nothing_left()
 
 
 @pytest.mark.slow
@@ -48,7 +48,7 @@ def test_a_worker_that_is_stopped_is_ended_too(studies: Studies, tmp_path: Path)
     assert driver.wait() == 0, driver.text
     assert_sound(studies.read(), 6, log, factor=2)
     assert Counter(t.end for t in studies.read().trials) == {"timeout": 1, "full": 6}
-    driver.assert_nothing_left(agents=True)
+    driver.assert_nothing_left()
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_trial_over_its_memory_fails_and_is_not_tried_again(studies: Studies, 
         if trial.end == "memory":
             assert trial.counts and trial.state == "FAIL" and "MiB" in trial.reason and "resources.worker_memory_gib" in trial.reason
             assert len(trial.reports) == 2 and not [t for t in view.trials if t.retry_of == trial.number]
-    driver.assert_nothing_left(agents=True)
+    driver.assert_nothing_left()
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_a_worker_that_has_grown_is_replaced_between_two_trials(studies: Studies
     assert {t.end for t in studies.read().trials} == {"full"}, "no trial is lost by it"
     pids = Counter(pid for pid, _, _ in studies.epochs_logged(log))
     assert len(pids) >= 3 and max(pids.values()) < 12 * 9
-    driver.assert_nothing_left(agents=True)
+    driver.assert_nothing_left()
 
 
 def test_what_ran_out_of_memory_is_refused_when_it_is_proposed_again(tmp_path: Path) -> None:
