@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CALIBRATION_BINS = 15
+LEAST_FOR_F1 = 10  # tracks that are, or were taken for, a class
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # networks give float32: below this a probability is rounding
 
 
@@ -175,6 +176,34 @@ def per_class(labels: Sequence[str], confusion: np.ndarray) -> dict[str, dict[st
         }
         for i, label in enumerate(labels)
     }
+
+
+def class_intervals(y_true: np.ndarray, predicted: np.ndarray, n_classes: int, groups=None) -> list[dict[str, tuple[float, float] | None]]:
+    """95 % intervals of each class's ``precision``, ``recall`` and ``f1``; arguments as of `macro_f1_interval`.
+
+    An interval is None where it would say nothing or too little to be trusted: of a ratio without a denominator, of tracks of one group, and of an F1 over
+    fewer than `LEAST_FOR_F1` tracks.
+    """
+    right, numbers = y_true == predicted, groups_of(groups, len(y_true))[0]
+
+    def of(among: np.ndarray) -> tuple[float, float] | None:
+        return proportion_interval(right[among], numbers[among]) if among.any() else None
+
+    return [
+        {"precision": of(predicted == label), "recall": of(y_true == label), "f1": _class_f1_interval(y_true == label, predicted == label, numbers)}
+        for label in range(n_classes)
+    ]
+
+
+def _class_f1_interval(is_label: np.ndarray, is_predicted: np.ndarray, numbers: np.ndarray) -> tuple[float, float] | None:
+    among = is_label | is_predicted
+    if among.sum() < LEAST_FOR_F1:
+        return None
+    numbers, sizes = groups_of(numbers[among], int(among.sum()))
+    marks = np.stack([is_label & is_predicted, is_label, is_predicted])[:, among]
+    counts = np.array([np.bincount(numbers, weights=mark, minlength=len(sizes)) for mark in marks])
+    totals = counts.sum(axis=1)
+    return score_interval(float(_f1(*totals)), _f1(*(totals[:, None] - counts)), sizes)
 
 
 def final_metrics(labels: Sequence[str], y_true, p, groups=None) -> dict:

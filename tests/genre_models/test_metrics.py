@@ -96,6 +96,21 @@ def test_tracks_that_go_together_count_for_less():
         assert wide_low < low < alone[key] < high < wide_high
 
 
+def test_intervals_of_a_class_are_there_where_they_say_something():
+    """Class 0: thirty tracks of ten artists; class 1: thirty of one artist; class 2: four tracks; class 3: nothing but a wrong answer."""
+    y = np.repeat([0, 1, 2], [30, 30, 4])
+    guess = y.copy()
+    guess[[0, 1, 2, 30]] = 1, 1, 1, 3
+    groups = np.concatenate([np.repeat(np.arange(10), 3), np.full(30, 10), [11, 12, 13, 14]])
+    first, second, third, fourth = metrics.class_intervals(y, guess, 4, groups)
+    low, high = first["recall"]
+    assert low < metrics.wilson_interval(27, 30)[0] < 27 / 30 < high, "one artist's three are wrong together"
+    assert second["recall"] is None and second["precision"] is not None
+    assert third["f1"] is None and third["recall"] == pytest.approx(metrics.wilson_interval(4, 4))
+    assert fourth == {"precision": pytest.approx(metrics.wilson_interval(0, 1)), "recall": None, "f1": None}
+    assert first["f1"][0] < 2 * 27 / (30 + 27) < first["f1"][1]
+
+
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.int64, (4, 4), elements=st.integers(0, 9)).filter(lambda c: c.sum() > 1))
 def test_every_score_stays_in_its_range(confusion):
