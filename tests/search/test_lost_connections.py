@@ -78,6 +78,7 @@ def test_a_commit_that_is_lost_or_whose_answer_is_lost_counts_once(location: Loc
     assert attrs["elapsed_seconds"] == 4.5 and attrs["generation"] == generation
 
 
+@pytest.mark.slow
 def test_a_take_over_whose_answer_was_lost_is_still_ours(location: Location, wire: Wire) -> None:
     storage = StudyStorage(location)
     study_id = optuna.create_study(storage=storage, study_name="s")._study_id
@@ -87,6 +88,7 @@ def test_a_take_over_whose_answer_was_lost_is_still_ours(location: Location, wir
     storage.set_study_user_attr(study_id, "a", 1)
 
 
+@pytest.mark.slow
 def test_a_wire_that_stays_cut_is_one_clear_error_and_the_last_attempt(location: Location, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.storage.PATIENCE_SECONDS", 0.5)
     storage = StudyStorage(location)
@@ -101,6 +103,7 @@ def test_a_wire_that_stays_cut_is_one_clear_error_and_the_last_attempt(location:
     assert StudyStorage(location).get_study_user_attrs(study_id) == {}
 
 
+@pytest.mark.slow
 def test_a_lease_whose_session_was_cut_is_taken_again(location: Location, wire: Wire, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advisory_lock, "_CHECK_SECONDS", 0.0)
     with hold_lease(location) as lease:

@@ -120,6 +120,7 @@ def test_an_earlier_driver_writes_nothing_after_a_later_one_has_begun(location: 
     later.write_trial(trial_id, {1: 0.5}, state=TrialState.COMPLETE, value=0.5)
 
 
+@pytest.mark.slow
 def test_no_two_drivers_are_of_one_generation(location: Location) -> None:
     study_id = optuna.create_study(storage=StudyStorage(location), study_name="s")._study_id
 
@@ -166,6 +167,7 @@ def test_a_driver_whose_study_was_removed_stops(location: Location) -> None:
         storage.insert_trial(study_id, TrialState.RUNNING, {}, {"spec": {}})
 
 
+@pytest.mark.slow
 def test_the_dashboard_opens_what_we_write(opened: tuple[StudyStorage, int, str]) -> None:
     from optuna_dashboard import wsgi
 
@@ -196,6 +198,7 @@ def test_every_connection_is_durable(opened: tuple[StudyStorage, int, str]) -> N
             assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
 
 
+@pytest.mark.slow
 def test_a_database_that_would_not_wait_for_its_disk_is_told_to(postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = postgres.new_database()
     postgres.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = off")
