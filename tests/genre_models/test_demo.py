@@ -122,6 +122,7 @@ def test_sizes_out_of_range_are_refused(tmp_path: Path, sizes: dict[str, float])
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_rendering_leaves_nothing_that_counts(corpus: Path, tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from genre_models.demo import render_demo; "

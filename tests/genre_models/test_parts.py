@@ -379,6 +379,7 @@ def test_parts_are_described():
     assert describe_parts(SPEC | {"repeats": 4}) == "4 trainings"
 
 
+@pytest.mark.slow
 def test_a_real_network_is_resumed_inside_a_later_part(task, tmp_path):
     spec = SPEC | {"folds": 2, "family": "cnn", "params": PARAMS, "epochs": 2}
     listener = Listener(folder=tmp_path)

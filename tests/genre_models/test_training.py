@@ -155,6 +155,7 @@ def test_it_learns_and_its_best_weights_give_the_reported_scores(tmp_path):
     np.testing.assert_allclose(loaded.predict_on_batch(data.features(data.validation_ids)), p, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_repeated_trial_in_a_used_process_gives_the_same_curve():
     first = run(AUGMENTED)
     run(SMALL | {"optimizer": "sgd"}, epochs=1, seed=1)
@@ -162,7 +163,7 @@ def test_a_repeated_trial_in_a_used_process_gives_the_same_curve():
     assert curve(run(AUGMENTED, seed=8).history) != curve(first.history)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_paused_trial_goes_on_as_if_it_had_not_been_paused(optimizer, tmp_path):
     params = AUGMENTED | {
         "optimizer": optimizer, "weight_decay": 1e-2, "schedule": "plateau", "plateau_patience": 1, "early_stopping": True,
@@ -291,6 +292,7 @@ def test_divergence_names_epoch_and_metric(monkeypatch):
         run(SMALL, Stripes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_mixed_precision_trains_and_resumes(precision, tmp_path):
     data = Stripes(dtype="float16")

@@ -229,6 +229,7 @@ def stripes(count: int) -> DevelopmentData:
     return DevelopmentData(source, Stripes.labels, tracks, segments=count)
 
 
+@pytest.mark.slow
 def test_a_paused_trial_with_all_of_it_goes_on_as_if_it_had_not_been_paused(tmp_path) -> None:
     params = COPIED | {"depth": 2, "filters": 4, "batch_size": 16, "learning_rate": 1e-2, "random_crop": True, "mixup": 0.4, "copies": 1}
     params |= {"spec_augment": True, "time_mask": 2, "frequency_mask": 2}

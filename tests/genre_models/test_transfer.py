@@ -177,12 +177,14 @@ def test_the_final_retrain_replays_rates_and_changes_the_block_but_not_its_batch
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_nothing_is_fine_tuned_where_training_ends_by_then(data):
     fitted = run(TUNED | {"fine_tune_after": 4}, data)
     assert curve(fitted.history) == curve(run(SMALL, data).history)
     assert fitted.parameters == cost(SMALL, data).parameters
 
 
+@pytest.mark.slow
 def test_the_best_epoch_of_the_first_phase_survives_the_second(data, tmp_path):
     """The second is spoilt by its rate; the core then still predicts what the best epoch scored."""
     import keras
@@ -202,7 +204,7 @@ def test_the_best_epoch_of_the_first_phase_survives_the_second(data, tmp_path):
     np.testing.assert_allclose(loaded.predict_on_batch(data.base[data._rows(data.validation_ids)]), p, atol=5e-3)
 
 
-@pytest.mark.parametrize("pause", [2, 3])
+@pytest.mark.parametrize("pause", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_trial_paused_in_either_phase_goes_on_as_if_it_had_not_been(pause, data, tmp_path, undisturbed):
     def pauses(epoch, metrics, snapshot):
         snapshot(str(tmp_path))

@@ -411,6 +411,7 @@ def test_a_tail_can_be_trained_but_its_batch_norm_stays(keras) -> None:
     assert not of_trunk.whole().trainable_weights
 
 
+@pytest.mark.slow
 def test_a_whole_network_is_a_file(keras, tmp_path: Path) -> None:
     for number, (shape, dtype, channels, pooling) in enumerate(
         [(BASE, "float16", "delta", "average"), ((40, 40, 3), "uint8", "repeat", "max"), (BASE, "float16", "colour", "flat")]

@@ -115,6 +115,7 @@ def test_a_corpus_of_several_folders_is_opened_as_in_the_search(studies, made, t
     assert len(predictions.splitlines()) == 10 and "@" in predictions
 
 
+@pytest.mark.slow
 def test_a_list_of_folders_that_moved_is_named_in_its_order(studies, made, tmp_path, capsys):
     folders = [tiny_study.make_corpus(tmp_path / place / "music", per_class=5, seed=seed) for seed, place in enumerate(("x", "y"))]
     tiny_study.make_study(studies, "list", folders)
@@ -181,6 +182,7 @@ def test_best_refuses_to_compare_what_can_not_be_compared(studies, made, capsys)
     assert "--study two:" in said
 
 
+@pytest.mark.slow
 def test_shared_held_out_tracks_are_reported(studies, made, capsys):
     tiny_study.make_study(studies, "two", made / "corpus", split_seed=3, test_fraction=0.5)
     assert command(studies, "--study", "one") == 0

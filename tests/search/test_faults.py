@@ -105,6 +105,7 @@ def test_a_changed_space_is_refused_and_nothing_is_lost(studies: Studies) -> Non
     assert [(t.number, t.value) for t in studies.read().trials] == before
 
 
+@pytest.mark.slow
 def test_budgets_may_grow_and_a_met_budget_answers_at_once(studies: Studies) -> None:
     assert studies.start({}, engine="inline").wait() == 0
     again = studies.start({})
