@@ -217,6 +217,7 @@ def test_copies_under_two_classes_are_harm(music: Path, found: tuple[Scan, SameR
     assert (kinds["copies-bytes"], kinds["copies-decoded"], kinds["copies-near"]) == (1, 1, 3)
 
 
+@pytest.mark.slow
 def test_the_real_pair_under_two_classes(real_data: Path, tmp_path: Path) -> None:
     for label in ("metal", "rock"):
         (tmp_path / "music").mkdir(exist_ok=True)
@@ -242,6 +243,7 @@ def test_what_others_have_published_of_gtzan_is_found_on_the_real_images(real_da
     assert len(near) == 33  # 31 of them published
 
 
+@pytest.mark.slow
 def test_a_published_repetition_that_is_not_seen_is_told(tmp_path: Path) -> None:
     for i in (34, 94, 1, 2):
         write(tmp_path / "genres_original" / "metal" / f"metal.{i:05d}.wav", make_tune(i, 3))

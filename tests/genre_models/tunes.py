@@ -11,7 +11,7 @@ import soundfile
 SR = 22_050
 
 
-def make_tune(seed: int, seconds: float = 12.0) -> np.ndarray:
+def make_tune(seed: int, seconds: float = 9.0) -> np.ndarray:
     """Mono samples, float32: plucked notes on a scale of their own, over a beat."""
     rng = np.random.default_rng([77, seed])
     y = np.zeros(round(seconds * SR), np.float32)
