@@ -1,7 +1,7 @@
 """What to try next: the family first, then its parameters.
 
 Samplers work on a mirror of the study in memory (search/mirror.py), which holds exactly the trials a sampler may learn from. So a
-proposal costs no database access, and a trial enters the study only when it is complete (docs/design.md, section 8).
+proposal costs no database access, and a trial enters the study only when it is complete (docs/design.md, section 10).
 The sampler is seeded anew for every trial from (study seed, trial number): a resumed search proposes what an
 uninterrupted one would have.
 """
