@@ -106,7 +106,8 @@ def settle(owner: StudyOwner, sources: Sources | None, fingerprint: Mapping[str,
 
 def summary_of(warm: WarmStart, sampler: str) -> str:
     """What is done with what was taken over, in a line."""
-    first = f"{len(warm.queue)} configurations of these studies are tried first"
+    few = len(warm.queue) == 1
+    first = f"{len(warm.queue) or 'no'} configuration{'' if few else 's'} of these studies {'is' if few else 'are'} tried first"
     learns = f"the sampler learns from {len(warm.known)} of their trials" if sampler in LEARNING else f"sampler {sampler} learns from none of their trials"
     return f"{first}; {learns}"
 
