@@ -163,6 +163,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
+            _tell_doubts(data, console)
             fingerprint = fingerprint_of(config, data, precision)
             require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
@@ -188,6 +189,14 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             lease=lease,
         )
         return tell_results(location, config, finished, data.corpus, console, resampling)
+
+
+def _tell_doubts(data: TaskData, console: Console) -> None:
+    """What the scan says against the corpus, in short; scripts/doctor.py has the rest."""
+    from genre_models.doctor import short_notes
+
+    for note in short_notes(data.scan, data.corpus):
+        console.print(f"doctor: {note}", markup=False, highlight=False)
 
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
