@@ -8,7 +8,7 @@ import signal
 from typing import Any
 
 
-def die_at(method: str, nth: int = 1, when: str = "before") -> None:
+def die_at(method: str, nth: int = 1, when: str = "before", only: str | None = None) -> None:
     """Make the `nth` call of a method kill this process.
 
     Parameters
@@ -18,6 +18,8 @@ def die_at(method: str, nth: int = 1, when: str = "before") -> None:
     nth : int
     when : {"before", "after"}
         Whether the call itself still happens.
+    only : str, optional
+        Count only calls whose last argument has this attribute, and it is true.
     """
     module, _, path = method.partition(":")
     owner, _, name = path.rpartition(".")
@@ -25,6 +27,8 @@ def die_at(method: str, nth: int = 1, when: str = "before") -> None:
     real, calls = getattr(place, name), []
 
     def mortal(*arguments: Any, **named: Any) -> Any:
+        if only is not None and not getattr(arguments[-1], only):
+            return real(*arguments, **named)
         calls.append(1)
         if len(calls) == nth and when == "before":
             _die()

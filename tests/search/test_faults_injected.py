@@ -79,7 +79,7 @@ def test_driver_killed_between_two_writes_that_belong_together(tmp_path: Path, m
     if method.endswith("_requeue"):
         counts = {"epoch": 6, "counts": str(tmp_path / "counts")}
         assert run_forked(tmp_path, kill=counts) == -signal.SIGKILL, "a trial is left running"
-    assert run_forked(tmp_path, lambda: die_at(method, nth)) == -signal.SIGKILL
+    assert run_forked(tmp_path, lambda: die_at(method, nth, only="is_lost" if method.endswith("_requeue") else None)) == -signal.SIGKILL
     assert_goes_on(tmp_path, method)
 
 
@@ -137,13 +137,14 @@ def test_killed_while_it_writes_a_checkpoint(tmp_path: Path) -> None:
 def test_a_worker_dies_and_then_the_driver_around_the_requeue(studies: Studies, tmp_path: Path, when: str) -> None:
     log = tmp_path / "log"
     task = {"log": str(log), "epoch_seconds": 0.03, "kill": {"epoch": 5, "counts": str(tmp_path / "counts")}}
-    point = {"method": "search.study:StudyOwner._requeue", "nth": 1, "when": when}
+    point = {"method": "search.study:StudyOwner._requeue", "only": "is_lost", "when": when}
     driver = studies.start({**task, "die_at": point}, factor=2)
     until(lambda: some_epochs(log, 1))
     driver.family()
     assert driver.wait() == -signal.SIGKILL, driver.text
     before = finished_trials(studies.read())
-    assert "worker-lost" in {end for _, end, _, _ in before.values()}
+    (lost,) = [number for number, (_, end, _, _) in before.items() if end == "worker-lost"]
+    assert [t.retry_of for t in studies.read().trials].count(lost) == (when == "after")
     driver.assert_nothing_left()
     again = studies.start(task, factor=2, engine="inline")
     assert again.wait() == 0, again.text
