@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from genre_models.metrics import as_list, final_metrics
+from genre_models.calibration import calibration
+from genre_models.metrics import as_list, final_metrics, interval_text
 from genre_models.parts import describe_parts
 from genre_models.resampling.paired import compare_paired
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from genre_models.final import Evaluation
 
-_SCORES = ("n_tracks", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "ece")
+_SCORES = ("n_tracks", "n_groups", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "log_loss_ci95", "ece")
 CAUTION = "All were chosen in validation. To take another model by this table would be choosing by held-out scores."
 
 
@@ -48,7 +49,8 @@ def compare(winner: Evaluation, other: Compared) -> dict:
         includes 0, or the test gives more than 0.05.
     """
     found, pipeline = other.evaluation, other.pipeline
-    scores = final_metrics(found.labels, found.y_true, found.p)
+    scores = final_metrics(found.labels, found.y_true, found.p, found.groups)
+    calibrated = calibration(found.y_true, found.p, pipeline.get("temperature"), found.groups)
     return {
         "family": pipeline["spec"]["family"],
         "trial": pipeline["trial"],
@@ -57,7 +59,8 @@ def compare(winner: Evaluation, other: Compared) -> dict:
         "epochs": pipeline["epochs"],
         "parameters": pipeline["parameters"],
         **{key: scores[key] for key in _SCORES},
-        "compared": _paired(_right(found), _right(winner)),
+        "calibration": {key: calibrated[key] for key in ("temperature", "log_loss", "ece")},
+        "compared": _paired(_right(found), _right(winner), winner.groups),
     }
 
 
@@ -71,9 +74,8 @@ def families_table(metrics: dict) -> list[str]:
         f"{'family':{width}}  trial  validation  held-out  95 % interval   against the winner",
     ]
     for name, entry in _entries(metrics):
-        low, high = entry["accuracy_ci95"]
-        validated, against = _validated(entry), _against(entry)
-        lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {low:.3f} to {high:.3f}  {against}".rstrip())
+        validated, against, interval = _validated(entry), _against(entry), interval_text(entry["accuracy_ci95"])
+        lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {interval:14}  {against}".rstrip())
     return [*lines, "a tie: the paired 95 % interval of the difference includes 0, or an exact paired test can't tell them apart", CAUTION]
 
 
@@ -83,9 +85,8 @@ def families_card(metrics: dict) -> str:
         return ""
     rows = []
     for name, entry in _entries(metrics):
-        (low, high), (f1_low, f1_high) = entry["accuracy_ci95"], entry["macro_f1_ci95"]
-        f1 = f"{entry['macro_f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"
-        accuracy = f"{entry['accuracy']:.3f} ({low:.3f} to {high:.3f})"
+        f1 = f"{entry['macro_f1']:.3f} ({interval_text(entry['macro_f1_ci95'])})"
+        accuracy = f"{entry['accuracy']:.3f} ({interval_text(entry['accuracy_ci95'])})"
         rows.append(f"| {name} | {entry['trial']} | {_validated(entry)} | {accuracy} | {f1} | {_against(entry) or '-'} |")
     body = "\n".join(rows)
     return f"""
@@ -111,17 +112,17 @@ def _against(entry: dict) -> str:
     if "compared" not in entry:
         return ""
     said = entry["compared"]
-    low, high = said["difference_ci95"]
+    between = "" if said["difference_ci95"] is None else " [{:+.3f}, {:+.3f}]".format(*said["difference_ci95"])
     verdict = "a tie" if said["tie"] else "better" if said["difference"] > 0 else "worse"
-    return f"{verdict}: {said['difference']:+.3f} [{low:+.3f}, {high:+.3f}], {said['wins']} won, {said['losses']} lost"
+    return f"{verdict}: {said['difference']:+.3f}{between}, {said['wins']} won, {said['losses']} lost"
 
 
 def _right(evaluation: Evaluation) -> np.ndarray:
     return evaluation.p.argmax(axis=1) == evaluation.y_true
 
 
-def _paired(ours: np.ndarray, winners: np.ndarray) -> dict:
-    found = compare_paired(ours, winners)
+def _paired(ours: np.ndarray, winners: np.ndarray, groups: np.ndarray | None) -> dict:
+    found = compare_paired(ours, winners, groups)
     return {
         "wins": found.wins,
         "losses": found.losses,

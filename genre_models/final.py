@@ -16,11 +16,12 @@ import numpy as np
 from genre_models.content import content_hash
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.features import compute_features, feature_key
+from genre_models.item_scores import group_numbers
 from genre_models.memory import PeakMemory
 from genre_models.segments import by_owner, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from genre_models.scan import ScanRow
@@ -43,6 +44,8 @@ class Evaluation:
     labels : tuple of str
     peak_ram_mib : float
         Largest resident memory of this process meanwhile.
+    groups : np.ndarray of int [shape=(n,)] or None
+        Tracks that go together, as those of one artist; None for each alone.
     """
 
     track_ids: tuple[str, ...]
@@ -50,6 +53,7 @@ class Evaluation:
     p: np.ndarray
     labels: tuple[str, ...]
     peak_ram_mib: float
+    groups: np.ndarray | None = None
 
 
 def verify_files(rows: Sequence[ScanRow], kind: str = "audio") -> None:
@@ -146,6 +150,7 @@ def evaluate(
     rows: Sequence[ScanRow],
     progress: Callable[[int, int, str], None],
     vectors: dict[str, list[np.ndarray]] | None = None,
+    groups: Mapping[str, int] | None = None,
 ) -> Evaluation:
     """Predict the held-out tracks with the saved model, in float32: each as the mean of its items, cut as in training.
 
@@ -159,6 +164,8 @@ def evaluate(
         ``progress(done, total, what)``.
     vectors : dict, optional
         Kept by the caller between the models of one look: handcrafted features of these tracks, which take seconds a track and little memory.
+    groups : mapping of str to int, optional
+        Tracks that go together; those that are not in it stand alone.
 
     Raises
     ------
@@ -179,7 +186,8 @@ def evaluate(
     if p.shape != (len(rows), len(labels)) or not np.isfinite(p).all() or np.abs(p.sum(axis=1) - 1).max() > 1e-3:
         raise GenreModelsError(f"{folder}: one probability for each of {len(labels)} labels must come out, adding up to 1, but got shape {p.shape}")
     y_true = np.array([labels.index(row.label) for row in rows])
-    return Evaluation(tuple(row.id for row in rows), y_true, p, labels, memory.peak_mib)
+    ids = tuple(row.id for row in rows)
+    return Evaluation(ids, y_true, p, labels, memory.peak_mib, group_numbers(ids, groups or {}))
 
 
 def load_predictor(folder: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from genre_models.metrics import SMALLEST_PROBABILITY, as_list, confusion_matrix, macro_f1, macro_f1_interval
+from genre_models.metrics import SMALLEST_PROBABILITY, as_list, confusion_matrix, macro_f1, track_losses
 from genre_models.resampling.intervals import proportion_interval
+from genre_models.score_intervals import macro_f1_interval
 from genre_models.temperature import best_temperature
 
 #: Hits of more epochs times tracks than this are kept of the best epoch alone (256 KiB before they are compressed).
@@ -40,7 +41,7 @@ def scores_of(metric: str, y_true: np.ndarray, p: np.ndarray, hits: np.ndarray |
         Packed bits [n_states, n], a row for each epoch or for the best alone; of losses the best epoch's, in half precision.
     """
     if metric != "val_accuracy":
-        return _text(-np.log(np.clip(p[np.arange(len(p)), y_true], SMALLEST_PROBABILITY, 1.0)).astype("<f2"))
+        return _text(track_losses(y_true, p).astype("<f2"))
     if hits is None or hits.shape[1] != len(p) or hits.size > MOST_HITS:
         hits = (p.argmax(axis=1) == y_true)[None]
     return _text(np.packbits(hits, axis=1))

@@ -26,7 +26,7 @@ from genre_models.errors import SealedError
 from genre_models.seal import Also, Candidate, Look, Seal, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from genre_models.retrain import Winner
     from genre_models.scan import ScanRow
@@ -124,7 +124,7 @@ class Said:
     progress: Callable[[int, int, str], None]
 
 
-def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
+def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said, groups: Sequence[Sequence[ScanRow]] = ()) -> Look:
     """Take the look, or complete the one that was interrupted.
 
     Parameters
@@ -135,6 +135,8 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
     rows : sequence of ScanRow
         The held-out tracks.
     said : Said
+    groups : sequence of sequence of ScanRow
+        The same, those that go together in one group; intervals count groups. A track in none stands alone.
 
     Returns
     -------
@@ -157,7 +159,7 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> L
     else:
         said.step(f"completing look {look.number}, opened {look.opened['time']} and interrupted; the model is the one on the receipt")
         _require_same_models(request, look)
-    return _evaluate_and_close(request, look, rows, said)
+    return _evaluate_and_close(request, look, rows, said, {row.id: number for number, group in enumerate(groups) for row in group})
 
 
 def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
@@ -195,15 +197,15 @@ def _retrain(winner: Winner, task: dict, folder: Path, said: Said) -> None:
     retrain.retrain(winner, task, folder, on_epoch)
 
 
-def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], said: Said) -> Look:
+def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], said: Said, groups: Mapping[str, int]) -> Look:
     """Evaluate what is on the receipt, whatever was asked for: all of it, in one go."""
     folder, vectors = request.folder(look.number), {}
     said.step(f"evaluating once on {len(rows)} held-out tracks")
-    evaluation, pipeline = final.evaluate(folder / "model", rows, said.progress, vectors), _pipeline(folder / "model")
+    evaluation, pipeline = final.evaluate(folder / "model", rows, said.progress, vectors, groups), _pipeline(folder / "model")
     others = []
     for one in look.also:
         said.step(f"and {one.family}, trial {one.trial}, on the same tracks")
-        found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors)
+        found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors, groups)
         others.append(Compared(found, _pipeline(_also(folder, one.family))))
     metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
     verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)

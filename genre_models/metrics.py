@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genre_models.resampling.intervals import groups_of, proportion_interval, score_interval, wilson
+from genre_models.resampling.intervals import groups_of, proportion_interval, wilson
+from genre_models.score_intervals import class_intervals, f1_of_counts, log_loss_interval, macro_f1_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CALIBRATION_BINS = 15
-LEAST_FOR_F1 = 10  # tracks that are, or were taken for, a class
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)  # networks give float32: below this a probability is rounding
 
 
@@ -58,8 +58,13 @@ def log_loss(y_true, p) -> float:
 
     Parameters and errors as in `accuracy`.
     """
+    return float(track_losses(y_true, p).mean())
+
+
+def track_losses(y_true, p) -> np.ndarray:
+    """Log loss of each track in nats [shape=(n,)]; parameters and errors as of `accuracy`."""
     y_true, p = _checked(y_true, p)
-    return float(-np.log(np.clip(p[np.arange(len(p)), y_true], SMALLEST_PROBABILITY, 1.0)).mean())
+    return -np.log(np.clip(p[np.arange(len(p)), y_true], SMALLEST_PROBABILITY, 1.0))
 
 
 def wilson_interval(correct: int, n: int) -> tuple[float, float]:
@@ -112,12 +117,6 @@ def confusion_matrix(y_true, p) -> np.ndarray:
     return counts
 
 
-def _f1(hits: np.ndarray, support: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """F1 of each class from counts of any one shape; 0 where a class has neither truth nor prediction."""
-    both = support + predicted
-    return np.divide(2.0 * hits, both, out=np.zeros(both.shape), where=both > 0)
-
-
 def macro_f1(confusion: np.ndarray) -> float:
     """Mean F1 over the classes that occur in the truth or among the predictions.
 
@@ -127,46 +126,13 @@ def macro_f1(confusion: np.ndarray) -> float:
         Rows are the truth.
     """
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    return float(_f1(np.diagonal(confusion), support, predicted)[support + predicted > 0].mean())
-
-
-def macro_f1_interval(y_true, predicted, n_classes: int, groups=None) -> tuple[float, float] | None:
-    """95 % interval of the macro F1: Wilson's, with as many tracks as the jackknife over groups says that there are.
-
-    Parameters
-    ----------
-    y_true, predicted : np.ndarray of int [shape=(n,)]
-        Class numbers.
-    n_classes : int
-    groups : np.ndarray of int [shape=(n,)] or None
-        Tracks that go together; None for each alone.
-
-    Returns
-    -------
-    tuple of float or None
-        None where there is one group only.
-
-    Source
-    ------
-    As of `genre_models.resampling.intervals.score_interval`. A percentile bootstrap is too narrow, and off to one side, where classes have few tracks.
-    """
-    numbers, sizes = groups_of(groups, len(y_true))
-    if len(sizes) < 2:
-        return None
-    counts = np.zeros((3, len(sizes), n_classes))  # hits, support, predictions of each group and class
-    right = y_true == predicted
-    for table, rows, classes in zip(counts, (numbers[right], numbers, numbers), (y_true[right], y_true, predicted), strict=True):
-        np.add.at(table, (rows, classes), 1.0)
-    totals = counts.sum(axis=1)
-    occurs = totals[1] + totals[2] > 0  # in all: the same mean over the same classes, whatever is left out
-    left_out = _f1(*(totals[:, None] - counts))[:, occurs].mean(axis=1)
-    return score_interval(float(_f1(*totals)[occurs].mean()), left_out, sizes)
+    return float(f1_of_counts(np.diagonal(confusion), support, predicted)[support + predicted > 0].mean())
 
 
 def per_class(labels: Sequence[str], confusion: np.ndarray) -> dict[str, dict[str, float]]:
     """Precision, recall, F1 and support of each label; a ratio without a denominator is 0."""
     hits, predicted, support = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
-    f1 = _f1(hits, support, predicted)
+    f1 = f1_of_counts(hits, support, predicted)
     return {
         label: {
             "precision": float(hits[i] / predicted[i]) if predicted[i] else 0.0,
@@ -176,34 +142,6 @@ def per_class(labels: Sequence[str], confusion: np.ndarray) -> dict[str, dict[st
         }
         for i, label in enumerate(labels)
     }
-
-
-def class_intervals(y_true: np.ndarray, predicted: np.ndarray, n_classes: int, groups=None) -> list[dict[str, tuple[float, float] | None]]:
-    """95 % intervals of each class's ``precision``, ``recall`` and ``f1``; arguments as of `macro_f1_interval`.
-
-    An interval is None where it would say nothing or too little to be trusted: of a ratio without a denominator, of tracks of one group, and of an F1 over
-    fewer than `LEAST_FOR_F1` tracks.
-    """
-    right, numbers = y_true == predicted, groups_of(groups, len(y_true))[0]
-
-    def of(among: np.ndarray) -> tuple[float, float] | None:
-        return proportion_interval(right[among], numbers[among]) if among.any() else None
-
-    return [
-        {"precision": of(predicted == label), "recall": of(y_true == label), "f1": _class_f1_interval(y_true == label, predicted == label, numbers)}
-        for label in range(n_classes)
-    ]
-
-
-def _class_f1_interval(is_label: np.ndarray, is_predicted: np.ndarray, numbers: np.ndarray) -> tuple[float, float] | None:
-    among = is_label | is_predicted
-    if among.sum() < LEAST_FOR_F1:
-        return None
-    numbers, sizes = groups_of(numbers[among], int(among.sum()))
-    marks = np.stack([is_label & is_predicted, is_label, is_predicted])[:, among]
-    counts = np.array([np.bincount(numbers, weights=mark, minlength=len(sizes)) for mark in marks])
-    totals = counts.sum(axis=1)
-    return score_interval(float(_f1(*totals)), _f1(*(totals[:, None] - counts)), sizes)
 
 
 def final_metrics(labels: Sequence[str], y_true, p, groups=None) -> dict:
@@ -223,8 +161,9 @@ def final_metrics(labels: Sequence[str], y_true, p, groups=None) -> dict:
     Returns
     -------
     dict
-        JSON-able: n_tracks, labels, accuracy, accuracy_ci95, macro_f1, macro_f1_ci95, log_loss, ece, per_class, confusion (rows = truth). An interval
-        is None where all tracks are of one group.
+        JSON-able: n_tracks, n_groups, labels, accuracy, accuracy_ci95, macro_f1, macro_f1_ci95, log_loss, log_loss_ci95, ece, per_class (each class's
+        scores, with intervals `class_intervals`), confusion (rows = truth). An interval is None where it would not be valid: where all tracks are of one
+        group, and as the functions say. The calibration error has none: it is never below 0, so chance alone raises it.
 
     Raises
     ------
@@ -237,14 +176,16 @@ def final_metrics(labels: Sequence[str], y_true, p, groups=None) -> dict:
     y_true = np.asarray(y_true, dtype=np.int64)
     return {
         "n_tracks": int(confusion.sum()),
+        "n_groups": len(groups_of(groups, len(y_true))[1]),
         "labels": list(labels),
         "accuracy": accuracy(y_true, p),
         "accuracy_ci95": as_list(proportion_interval(predicted == y_true, groups)),
         "macro_f1": macro_f1(confusion),
         "macro_f1_ci95": as_list(macro_f1_interval(y_true, predicted, len(labels), groups)),
         "log_loss": log_loss(y_true, p),
+        "log_loss_ci95": as_list(log_loss_interval(track_losses(y_true, p), groups)),
         "ece": expected_calibration_error(y_true, p),
-        "per_class": per_class(labels, confusion),
+        "per_class": _with_intervals(per_class(labels, confusion), class_intervals(y_true, predicted, len(labels), groups)),
         "confusion": confusion.tolist(),
     }
 
@@ -252,3 +193,15 @@ def final_metrics(labels: Sequence[str], y_true, p, groups=None) -> dict:
 def as_list(interval: tuple[float, float] | None) -> list[float] | None:
     """An interval as JSON has it."""
     return None if interval is None else list(interval)
+
+
+def interval_text(interval: Sequence[float] | None) -> str:
+    """An interval in words; that there is none."""
+    return "no interval" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def _with_intervals(scores: dict[str, dict], intervals: list[dict]) -> dict[str, dict]:
+    return {
+        label: told | {f"{name}_ci95": as_list(interval) for name, interval in of_class.items()}
+        for (label, told), of_class in zip(scores.items(), intervals, strict=True)
+    }

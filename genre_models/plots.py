@@ -1,4 +1,4 @@
-"""Pictures of a result: the confusion heatmap and the learning curves. Files only, no window is opened."""
+"""Pictures of a result: the confusion heatmap, the learning curves, how reliable its probabilities are. Files only, no window is opened."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def draw_confusion(path: Path, metrics: dict) -> None:
     bar.set_label("part of the true class", color=FAINT)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, colors=INK)
-    low, high = metrics["accuracy_ci95"]
-    score = f"accuracy {100 * metrics['accuracy']:.1f} %"
-    _title(figure, metrics, f"{score}  (95 % interval {100 * low:.1f} to {100 * high:.1f} %) on {metrics['n_tracks']} held-out tracks")
+    score, interval = f"accuracy {100 * metrics['accuracy']:.1f} %", metrics["accuracy_ci95"]
+    between = "" if interval is None else "  (95 % interval {:.1f} to {:.1f} %)".format(*(100 * end for end in interval))
+    _title(figure, metrics, f"{score}{between} on {metrics['n_tracks']} held-out tracks")
     _save(figure, path)
 
 
@@ -120,7 +120,8 @@ def draw_families(path: Path, metrics: dict) -> None:
     figure = _figure(8.0, 1.9 + 0.42 * len(entries))
     axes = figure.subplots()
     for place, entry in enumerate(entries):
-        (low, high), score = entry["accuracy_ci95"], entry["accuracy"]
+        score = entry["accuracy"]
+        low, high = entry["accuracy_ci95"] or (score, score)
         held_out = {"fmt": "D", "color": INK, "capsize": 4, "markersize": 5, "label": "held-out, 95 % interval"}
         axes.errorbar([score], [place], xerr=[[score - low], [high - score]], **held_out)
         if entry["validation_accuracy"] is not None:
@@ -135,6 +136,44 @@ def draw_families(path: Path, metrics: dict) -> None:
     named = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one of each
     figure.legend(named.values(), named, loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
     _title(figure, metrics, f"the best of each family, on the same {metrics['n_tracks']} held-out tracks")
+    _save(figure, path)
+
+
+def draw_reliability(path: Path, metrics: dict) -> None:
+    """Accuracy against confidence in bins, as the model's probabilities are and scaled by the temperature of its validation; below, how many tracks.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG file to write.
+    metrics : dict
+        As in ``metrics.json``.
+    """
+    found = metrics["calibration"]
+    figure = _figure(6.2, 6.4)
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    axes.plot([0, 1], [0, 1], color=BEST, linewidth=1, zorder=0)
+    shown = [("reliability", VALIDATION, "o", f"as they are (calibration error {metrics['ece']:.3f})", -0.008)]
+    if found["reliability_scaled"] is not None:
+        shown.append(("reliability_scaled", RETRAIN, "D", f"at temperature {found['temperature']:.3g} ({found['ece']:.3f})", 0.008))
+    for key, colour, marker, label, aside in shown:
+        for number, each in enumerate(found[key]):
+            low, high = each["accuracy_ci95"] or (each["accuracy"], each["accuracy"])
+            reach = [[each["accuracy"] - low], [high - each["accuracy"]]]
+            look = {"fmt": marker, "color": colour, "capsize": 2, "markersize": 5, "linewidth": 1, "label": label if number == 0 else None}
+            axes.errorbar([each["confidence"]], [each["accuracy"]], yerr=reach, **look)
+            counts.bar((each["low"] + each["high"]) / 2 + aside, each["n"], width=0.016, color=colour)
+    axes.set_ylabel("accuracy, 95 % interval", color=FAINT)
+    axes.set_ylim(-0.02, 1.02)
+    counts.set_ylabel("tracks", color=FAINT)
+    counts.set_xlabel("probability given to the predicted class", color=FAINT)
+    counts.set_xlim(0.0, 1.02)
+    for each in (axes, counts):
+        each.grid(axis="y", color="#e4e7eb")
+        each.spines[["top", "right"]].set_visible(False)
+        each.tick_params(colors=INK)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, labelcolor=INK)
+    _title(figure, metrics, f"can the probabilities be believed? {metrics['n_tracks']} held-out tracks")
     _save(figure, path)
 
 
@@ -155,7 +194,8 @@ def _line(axes: Axes, history: Sequence[dict], key: str, colour: str, style: obj
 
 
 def _mark_held_out(axes: Axes, metrics: dict) -> None:
-    (low, high), score = metrics["accuracy_ci95"], metrics["accuracy"]
+    score = metrics["accuracy"]
+    low, high = metrics["accuracy_ci95"] or (score, score)
     look = {"fmt": "D", "color": INK, "capsize": 4, "markersize": 5, "label": "held-out, 95 % interval"}
     axes.errorbar([metrics["epochs"]], [score], [[score - low], [high - score]], **look)
 

@@ -50,6 +50,25 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a winner's score in validation is worth, estimated on the validation tracks themselves (`genre_models.resampling.choosing`).
+
+    Parameters
+    ----------
+    value : float
+        Of the objective's metric.
+    interval : tuple of float or None
+    candidates, states : int
+        Trials that it was chosen among, and epochs of all of them.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    candidates: int
+    states: int
+
+
+@dataclass(frozen=True)
 class Winner:
     """The trial to be retrained, as its study recorded it.
 
@@ -69,6 +88,10 @@ class Winner:
         At `best_epoch`, or the mean over all parts at theirs; None where the trial did not record it.
     confirmed : Confirmed or None
         None where the search confirmed nothing.
+    temperature : float or None
+        What suited the probabilities of its validation tracks; None where the trial did not record it.
+    expected : Expected or None
+        What its validation score is worth after it was chosen by; None where too little is known.
     """
 
     study: str
@@ -79,6 +102,8 @@ class Winner:
     history: tuple[dict, ...]
     validation_accuracy: float | None
     confirmed: Confirmed | None = None
+    temperature: float | None = None
+    expected: Expected | None = None
 
     @property
     def family(self) -> str:
@@ -216,6 +241,7 @@ def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: flo
         "validation_accuracy": winner.validation_accuracy,
         "epochs": winner.best_epoch if winner.has_epochs else None,
         "learning_rates": list(winner.learning_rates),
+        "temperature": winner.temperature,  # of the trial's validation; the model's probabilities are not scaled by it
         "n_tracks": len(data.train_ids),
         "parameters": fitted.parameters,
         "train_seconds": round(seconds, 3),

@@ -38,6 +38,8 @@ class Split:
         `train` and `validation` together, tracks that must stay on one side in one group; sorted.
     left_out : tuple of str
         Ids of readable tracks that were not dealt, as copies of one recording under several classes.
+    test_groups : tuple of tuple of ScanRow
+        `test`, likewise in groups.
     """
 
     train: tuple[ScanRow, ...]
@@ -48,6 +50,7 @@ class Split:
     notes: tuple[str, ...] = ()
     groups: tuple[Group, ...] = field(default=(), repr=False)
     left_out: tuple[str, ...] = ()
+    test_groups: tuple[Group, ...] = field(default=(), repr=False)
 
 
 def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]] = ()) -> Split:
@@ -99,7 +102,9 @@ def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]
         of = "the development tracks" if data.split is None else "the tracks given for train and validation together"
         notes.append(f"validation by {data.validation.folds} folds of {of}; where one part is shown as validation, it is the first fold")
     together = tuple(gather([*ordered["train"], *ordered["validation"]], group_of, same))
-    return Split(ordered["train"], ordered["validation"], test, name_split(test) if test else None, labels, tuple(notes), together, tuple(sorted(left_out)))
+    apart = tuple(gather(test, group_of, same))
+    name = name_split(test) if test else None
+    return Split(ordered["train"], ordered["validation"], test, name, labels, tuple(notes), together, tuple(sorted(left_out)), apart)
 
 
 def name_split(held_out: Iterable[ScanRow]) -> str:

@@ -21,9 +21,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs from a checkout, installed or not
 
-from genre_models.metrics import class_intervals, macro_f1_interval  # noqa: E402
 from genre_models.resampling.choosing import expect_chosen  # noqa: E402
 from genre_models.resampling.intervals import mean_interval, proportion_interval  # noqa: E402
+from genre_models.score_intervals import class_intervals, macro_f1_interval  # noqa: E402
 
 CLASSES = 10
 TRACKS = (60, 114, 200, 400, 800)

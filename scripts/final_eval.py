@@ -160,7 +160,7 @@ def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, c
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
         import_keras()
         task = development_task(data, request, view, stages)
-        return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages))
+        return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages), data.split.test_groups)
 
 
 def development_task(data: TaskData, request: looks.Request, view: StudyView, progress) -> dict:
@@ -271,7 +271,7 @@ def tell(request: looks.Request, look: Look, view: StudyView, title: str, consol
     console.print(table(metrics))
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     more = "  families.png  also/" if look.also else ""
-    console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  card.md  model/{more}")
+    console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  reliability.png  card.md  model/{more}")
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ A composition root's half of `scripts.final_eval`: reads studies through `search
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genre_models import resampling
 from genre_models.look import Request
-from genre_models.retrain import Confirmed, Winner, recorded_rates
+from genre_models.retrain import Confirmed, Expected, Winner, recorded_rates
 from search.errors import SearchError, StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from search.selection import Selection
     from search.study_view import StudyView
     from search.trial import Trial
 
@@ -92,14 +94,16 @@ def read_request(
 
     view = read_study(studies_dir, name)
     view.prefer = prefer or view.prefer
-    trial = view.winner(resampling)
+    selection = view.selection(resampling)
+    trial = selection.winner.trial
     if "split_id" not in view.run:
         path = studies_dir / name / "run.json"
         raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
     if view.run["split_id"] is None:
         raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
     also = tuple(as_winner(view, other) for other in best_of_others(view, trial)) if families else ()
-    return view, Request(studies_dir, as_winner(view, trial), view.run["split_id"], again, also)
+    winner = replace(as_winner(view, trial), expected=expected_of(selection))
+    return view, Request(studies_dir, winner, view.run["split_id"], again, also)
 
 
 def best_of_others(view: StudyView, winner: Trial) -> list[Trial]:
@@ -119,7 +123,14 @@ def as_winner(view: StudyView, trial: Trial) -> Winner:
     if accuracy is None:
         accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
     rates = recorded_rates(history, epochs, trial.spec["params"])
-    return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed_score(view, trial.number))
+    confirmed, temperature = confirmed_score(view, trial.number), trial.outcome.get("temperature")
+    return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed, temperature)
+
+
+def expected_of(selection: Selection) -> Expected | None:
+    """What a winner's score is worth, in the words of the look; None where nothing was chosen among, or too little is known."""
+    found = selection.expected
+    return None if found is None or found.states == 1 else Expected(found.expected, found.interval, found.candidates, found.states)
 
 
 def confirmed_score(view: StudyView, number: int) -> Confirmed | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,16 +161,54 @@ def test_a_look_leaves_everything_it_promises(tmp_path, data, task):
     request = request_of(tmp_path, data)
     taken = look.take(request, task, data.split.test, SILENT)
     folder = tmp_path / "studies" / "s" / "final"
-    assert {path.name for path in folder.iterdir()} == {"model", "metrics.json", "predictions.csv", "confusion.png", "curves.png", "card.md"}
+    assert {path.name for path in folder.iterdir()} == {"model", "metrics.json", "predictions.csv", "confusion.png", "curves.png", "reliability.png", "card.md"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["model_sha256"] == sha256_file(folder / "model" / "model.keras") == taken.opened["models"]["model.keras"]
     assert (metrics["look"], metrics["split_id"], metrics["study"], metrics["trial"]) == (1, data.split.split_id, "s", 4)
     assert (metrics["energy_kwh"], metrics["emissions_kg"], metrics["validation_accuracy"]) == (None, None, 0.6)
     assert {key: metrics[key] for key in verdict.IN_THE_RECEIPT} == taken.closed["scores"]
     assert taken.opened["tracks"] == {row.id: row.content for row in data.split.test}
-    for name in ("confusion.png", "curves.png"):
+    for name in ("confusion.png", "curves.png", "reliability.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
-    assert "95 % interval" in (folder / "card.md").read_text()
+    card = (folder / "card.md").read_text()
+    assert "95 % interval" in card and "Intervals count each track for itself." in card and "temperature" not in card
+    assert metrics["schema"] == 2 and metrics["calibration"]["temperature"] is None and metrics["expected"] is None
+    assert "calibration error" in verdict.table(metrics) and "temperature" not in verdict.table(metrics)
+
+
+def test_a_look_counts_groups_scales_by_the_searchs_temperature_and_tells_what_was_to_be_expected(tmp_path, data, task):
+    told = replace(winner(), temperature=2.0, expected=retrain.Expected(0.55, (0.4, 0.7), 12, 36))
+    rows = data.split.test
+    pairs = [rows[start : start + 2] for start in range(0, len(rows), 2)]
+    for name, groups in (("alone", ()), ("pairs", pairs)):
+        request = look.Request(tmp_path / name / "studies", told, data.split.split_id, None)
+        look.take(request, task, rows, SILENT, groups)
+    alone, grouped = (json.loads((tmp_path / name / "studies" / "s" / "final" / "metrics.json").read_text()) for name in ("alone", "pairs"))
+    assert (alone["n_groups"], grouped["n_groups"], grouped["accuracy"]) == (6, 3, alone["accuracy"])
+    assert grouped["accuracy_ci95"] != alone["accuracy_ci95"]
+    folder = tmp_path / "pairs" / "studies" / "s" / "final"
+    assert json.loads((folder / "model" / "pipeline.json").read_text())["temperature"] == 2.0
+    p = np.array([list(map(float, line.split(",")[3:])) for line in (folder / "predictions.csv").read_text().splitlines()[1:]])
+    powers = np.sqrt(p)
+    truth = [grouped["labels"].index(row.label) for row in rows]
+    by_hand = -np.log((powers / powers.sum(axis=1, keepdims=True))[np.arange(len(p)), truth]).mean()
+    assert grouped["calibration"]["log_loss"] == pytest.approx(by_hand, rel=1e-3)
+    assert grouped["confusion"] == alone["confusion"]
+    card, terminal = (folder / "card.md").read_text(), verdict.table(grouped)
+    assert "Intervals count 3 groups of tracks" in card and "| log loss at temperature 2 |" in card and "it was worth 0.550, 0.400 to 0.700" in card
+    assert "held-out tracks in 3 groups" in terminal and "(at temperature 2: " in terminal and "it was worth 0.550 (0.400 to 0.700)" in terminal
+
+
+def test_a_verdict_of_before_groups_and_calibration_is_still_shown(tmp_path, data, task):
+    look.take(request_of(tmp_path, data), task, data.split.test, SILENT)
+    metrics = json.loads((tmp_path / "studies" / "s" / "final" / "metrics.json").read_text())
+    for key in ("n_groups", "log_loss_ci95", "calibration", "expected"):
+        del metrics[key]
+    for scores in metrics["per_class"].values():
+        for name in ("precision", "recall", "f1"):
+            del scores[f"{name}_ci95"]
+    shown = verdict.table(metrics)
+    assert f"accuracy  {metrics['accuracy']:.3f}  95 % interval" in shown and "no interval" in shown
 
 
 @pytest.mark.parametrize(

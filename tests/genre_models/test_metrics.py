@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from genre_models import metrics
+from genre_models import metrics, score_intervals
 
 LABELS = ["blues", "metal", "pop"]
 Y = np.array([0, 0, 1, 1, 2, 2])
@@ -67,7 +67,7 @@ def test_calibration_error_of_known_gaps():
 def test_the_interval_of_a_macro_f1_narrows_with_tracks_and_holds_it():
     guess, few, many = P.argmax(1), np.repeat(np.arange(6), 5), np.repeat(np.arange(6), 50)
     score = metrics.macro_f1(metrics.confusion_matrix(Y, P))
-    (low, high), (inner_low, inner_high) = (metrics.macro_f1_interval(Y[rows], guess[rows], 3) for rows in (few, many))
+    (low, high), (inner_low, inner_high) = (score_intervals.macro_f1_interval(Y[rows], guess[rows], 3) for rows in (few, many))
     assert low < inner_low < score < inner_high < high
 
 
@@ -83,14 +83,17 @@ def test_the_interval_of_a_macro_f1_is_that_of_leaving_each_group_out():
     n, z = min(60, score * (1 - score) / (19 * np.var(without))), t.ppf(0.975, 19)
     centre = (score + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(score * (1 - score) / n + z**2 / (4 * n**2))
-    assert metrics.macro_f1_interval(y, guess, 3, groups) == pytest.approx((centre - half, centre + half))
-    assert metrics.macro_f1_interval(y, guess, 3, np.zeros(60)) is None
+    assert score_intervals.macro_f1_interval(y, guess, 3, groups) == pytest.approx((centre - half, centre + half))
+    assert score_intervals.macro_f1_interval(y, guess, 3, np.zeros(60)) is None
 
 
 def test_tracks_that_go_together_count_for_less():
     alone = metrics.final_metrics(LABELS, np.repeat(Y, 10), np.repeat(P, 10, axis=0))
     together = metrics.final_metrics(LABELS, np.repeat(Y, 10), np.repeat(P, 10, axis=0), np.repeat(np.arange(6), 10))
-    assert {key for key in alone if alone[key] != together[key]} == {"accuracy_ci95", "macro_f1_ci95"}
+    assert {key for key in alone if alone[key] != together[key]} == {"n_groups", "accuracy_ci95", "macro_f1_ci95", "log_loss_ci95", "per_class"}
+    assert (alone["n_groups"], together["n_groups"], together["log_loss_ci95"]) == (60, 6, None)
+    assert alone["log_loss_ci95"][0] < alone["log_loss"] < alone["log_loss_ci95"][1]
+    assert [together["per_class"][label]["recall_ci95"] is None for label in LABELS] == [False] * 3
     for key in ("accuracy", "macro_f1"):
         (low, high), (wide_low, wide_high) = alone[f"{key}_ci95"], together[f"{key}_ci95"]
         assert wide_low < low < alone[key] < high < wide_high
@@ -102,7 +105,7 @@ def test_intervals_of_a_class_are_there_where_they_say_something():
     guess = y.copy()
     guess[[0, 1, 2, 30]] = 1, 1, 1, 3
     groups = np.concatenate([np.repeat(np.arange(10), 3), np.full(30, 10), [11, 12, 13, 14]])
-    first, second, third, fourth = metrics.class_intervals(y, guess, 4, groups)
+    first, second, third, fourth = score_intervals.class_intervals(y, guess, 4, groups)
     low, high = first["recall"]
     assert low < metrics.wilson_interval(27, 30)[0] < 27 / 30 < high, "one artist's three are wrong together"
     assert second["recall"] is None and second["precision"] is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from genre_models import verdict
+from genre_models import card, verdict
 from genre_models.errors import CorpusError
 from genre_models.seal import Seal
 from scripts import final_eval
@@ -103,7 +103,7 @@ def test_a_confirmed_winner_is_told_with_the_score_that_chose_it(studies, made, 
 def test_a_score_that_is_no_accuracy_is_named(studies, made):
     tiny_study.make_study(studies, "loss", made / "corpus", confirmed={0: 0.9, 2: 0.8}, metric="val_loss")
     confirmed = final_eval.read_request(studies, "loss", None)[1].winner.confirmed
-    assert verdict._again(asdict(confirmed)) == "val_loss 0.800 (accuracy 0.800)"
+    assert card.again(asdict(confirmed)) == "val_loss 0.800 (accuracy 0.800)"
 
 
 def test_a_corpus_of_several_folders_is_opened_as_in_the_search(studies, made, tmp_path, capsys):
