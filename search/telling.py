@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,20 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
     }
     for name, text in (("space.yaml", config.source_text), ("run.json", json.dumps(run, indent=1) + "\n")):
         temporary = folder / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / name)
+        with _writing(folder / name):
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(folder / name)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SearchError(
+            f"{file}: can't be written: {error.strerror or error}; nothing that was recorded is lost: free space on the disk that holds {file.parent}, or make it "
+            "writable, then run the same command again"
+        ) from error
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -98,7 +111,8 @@ def tell_results(location: Location, config: SearchConfig, finished: Finished, c
 
     folder, maximize = location.folder, config.objective.direction == "maximize"
     selection = _selection(config, finished.trials, statistics)
-    write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus), selection)
+    with _writing(folder / "leaderboard.csv"):
+        write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus), selection)
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     else:
