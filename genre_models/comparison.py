@@ -6,7 +6,7 @@ the card. The models were chosen by validation, before the look; what is compare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from genre_models.calibration import calibration
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from genre_models.final import Evaluation
+    from genre_models.retrain import Expected
 
 _SCORES = ("n_tracks", "n_groups", "accuracy", "accuracy_ci95", "macro_f1", "macro_f1_ci95", "log_loss", "log_loss_ci95", "ece")
 CAUTION = "All were chosen in validation. To take another model by this table would be choosing by held-out scores."
@@ -25,10 +26,11 @@ CAUTION = "All were chosen in validation. To take another model by this table wo
 
 @dataclass(frozen=True)
 class Compared:
-    """A model that was looked at beside the winner: what it said, and its ``pipeline.json``."""
+    """A model that was looked at beside the winner: what it said, its ``pipeline.json``, and what its validation score was worth among its family."""
 
     evaluation: Evaluation
     pipeline: dict
+    expected: Expected | None = None
 
 
 def compare(winner: Evaluation, other: Compared) -> dict:
@@ -56,6 +58,7 @@ def compare(winner: Evaluation, other: Compared) -> dict:
         "trial": pipeline["trial"],
         "validation_accuracy": pipeline["validation_accuracy"],
         "validated_by": describe_parts(pipeline["spec"]) or "hold-out",
+        "expected": None if other.expected is None else asdict(other.expected),
         "epochs": pipeline["epochs"],
         "parameters": pipeline["parameters"],
         **{key: scores[key] for key in _SCORES},
@@ -71,11 +74,11 @@ def families_table(metrics: dict) -> list[str]:
     width = max(len("family"), *(len(name) for name, _ in _entries(metrics)))
     lines = [
         f"the best of each family, on the same {metrics['n_tracks']} held-out tracks",
-        f"{'family':{width}}  trial  validation  held-out  95 % interval   against the winner",
+        f"{'family':{width}}  trial  validation  expected  held-out  95 % interval   against the winner",
     ]
     for name, entry in _entries(metrics):
         validated, against, interval = _validated(entry), _against(entry), interval_text(entry["accuracy_ci95"])
-        lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {entry['accuracy']:8.3f}  {interval:14}  {against}".rstrip())
+        lines.append(f"{name:{width}}  {entry['trial']:5d}  {validated:>10}  {_expected(entry):>8}  {entry['accuracy']:8.3f}  {interval:14}  {against}".rstrip())
     return [*lines, "a tie: the paired 95 % interval of the difference includes 0, or an exact paired test can't tell them apart", CAUTION]
 
 
@@ -87,13 +90,13 @@ def families_card(metrics: dict) -> str:
     for name, entry in _entries(metrics):
         f1 = f"{entry['macro_f1']:.3f} ({interval_text(entry['macro_f1_ci95'])})"
         accuracy = f"{entry['accuracy']:.3f} ({interval_text(entry['accuracy_ci95'])})"
-        rows.append(f"| {name} | {entry['trial']} | {_validated(entry)} | {accuracy} | {f1} | {_against(entry) or '-'} |")
+        rows.append(f"| {name} | {entry['trial']} | {_validated(entry)} | {_expected(entry)} | {accuracy} | {f1} | {_against(entry) or '-'} |")
     body = "\n".join(rows)
     return f"""
 The best of each family, each trained again on the same development tracks and scored in the same look:
 
-| family | trial | validation | held-out accuracy (95 %) | macro F1 (95 %) | against the winner (paired 95 % interval) |
-|---|---|---|---|---|---|
+| family | trial | validation | expected after choosing | held-out accuracy (95 %) | macro F1 (95 %) | against the winner (paired 95 % interval) |
+|---|---|---|---|---|---|---|
 {body}
 
 A tie: the interval of the difference includes 0, or an exact paired test can't tell them apart. {CAUTION}
@@ -106,6 +109,10 @@ def _entries(metrics: dict) -> list[tuple[str, dict]]:
 
 def _validated(entry: dict) -> str:
     return "-" if entry["validation_accuracy"] is None else f"{entry['validation_accuracy']:.3f}"
+
+
+def _expected(entry: dict) -> str:
+    return "-" if entry.get("expected") is None else f"{entry['expected']['value']:.3f}"
 
 
 def _against(entry: dict) -> str:

@@ -202,11 +202,11 @@ def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], s
     folder, vectors = request.folder(look.number), {}
     said.step(f"evaluating once on {len(rows)} held-out tracks")
     evaluation, pipeline = final.evaluate(folder / "model", rows, said.progress, vectors, groups), _pipeline(folder / "model")
-    others = []
+    others, expected = [], {other.family: other.expected for other in request.also}
     for one in look.also:
         said.step(f"and {one.family}, trial {one.trial}, on the same tracks")
         found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors, groups)
-        others.append(Compared(found, _pipeline(_also(folder, one.family))))
+        others.append(Compared(found, _pipeline(_also(folder, one.family)), expected.get(one.family)))
     metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
     verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)
     scores = {key: metrics[key] for key in verdict.IN_THE_RECEIPT}

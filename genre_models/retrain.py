@@ -56,7 +56,7 @@ class Expected:
     Parameters
     ----------
     value : float
-        Of the objective's metric.
+        Accuracy.
     interval : tuple of float or None
     candidates, states : int
         Trials that it was chosen among, and epochs of all of them.

@@ -101,8 +101,9 @@ def read_request(
         raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
     if view.run["split_id"] is None:
         raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
-    also = tuple(as_winner(view, other) for other in best_of_others(view, trial)) if families else ()
-    winner = replace(as_winner(view, trial), expected=expected_of(selection))
+    others = best_of_others(view, trial) if families else ()
+    also = tuple(replace(as_winner(view, other), expected=expected_of(view, selection_of_family(view, other.family))) for other in others)
+    winner = replace(as_winner(view, trial), expected=expected_of(view, selection))
     return view, Request(studies_dir, winner, view.run["split_id"], again, also)
 
 
@@ -127,9 +128,16 @@ def as_winner(view: StudyView, trial: Trial) -> Winner:
     return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed, temperature)
 
 
-def expected_of(selection: Selection) -> Expected | None:
+def selection_of_family(view: StudyView, family: str) -> Selection:
+    """The best of a family as if it had been searched alone; what is confirmed does not count, as it does not for who is looked at."""
+    from search.selection import Selection, contenders
+
+    return Selection(contenders([trial for trial in view.trials if trial.family == family], view.maximize), view.maximize, resampling)
+
+
+def expected_of(view: StudyView, selection: Selection) -> Expected | None:
     """What a winner's score is worth, in the words of the look; None where nothing was chosen among, or too little is known."""
-    found = selection.expected
+    found = selection.expected if view.metric == "val_accuracy" else None  # beside accuracies a loss would only mislead
     return None if found is None or found.states == 1 else Expected(found.expected, found.interval, found.candidates, found.states)
 
 

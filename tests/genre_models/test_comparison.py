@@ -34,4 +34,4 @@ def test_a_difference_is_named_where_there_is_one(winners, others, verdict, coun
     *_, line, _, caution = comparison.families_table(winner)
     assert line.startswith("classical") and verdict in line and line.endswith(counts)
     assert caution == comparison.CAUTION
-    assert f"| classical | 3 | - | {entry['accuracy']:.3f} (" in comparison.families_card(winner)
+    assert f"| classical | 3 | - | - | {entry['accuracy']:.3f} (" in comparison.families_card(winner)

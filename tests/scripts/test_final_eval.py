@@ -311,7 +311,7 @@ def test_the_best_of_each_family_takes_part_in_one_look(several, capsys):
     for line in ("fake (winner)      0       0.700", "other              2       0.600", "fitted             1       0.500"):
         assert f"\n{line}" in told
     assert "\n  also fitted, trial 1: accuracy 0." in told
-    assert "| fitted | 1 | 0.500 | 0." in (folder / "card.md").read_text()
+    assert "| fitted | 1 | 0.500 | - | 0." in (folder / "card.md").read_text()
 
 
 def test_a_look_at_several_is_shown_again_with_and_without_asking_for_them(several, capsys):
