@@ -140,6 +140,7 @@ class Pool:
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
             turned = self._forgive_absence(turned)
             self._loop.tick()
+            turned = self._forgive_absence(turned)  # each of these may have waited for the database
             for reference in ready:
                 if reference == letter:
                     letter = self._mailbox.exchange.remote(self._answer(self._opened(letter)))
@@ -148,6 +149,7 @@ class Pool:
                 elif reference in self._starting:
                     self._take_ready(reference)
             self._require_ray()
+            turned = self._forgive_absence(turned)
             self._end_hanging()
 
     def _require_ray(self) -> None:
