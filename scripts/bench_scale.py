@@ -241,7 +241,7 @@ def run_resume(options: argparse.Namespace) -> None:
             opened = time.perf_counter()
             trial = loop.next()
             took.append((opened - started, time.perf_counter() - opened))
-            loop.lost(trial.number, "only the beginning was timed")
+            loop.failed(trial.number, "nan", "only the beginning was timed")
             loop.owner.close()
         opening, asking = (statistics.median(times) for times in zip(*took, strict=True))
         print(f"{options.resume:,} finished trials: study opened and read in {opening:.2f} s, first decision (tpe) after another {asking:.2f} s")
