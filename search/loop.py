@@ -372,8 +372,7 @@ class Loop:
         self._keep_to_limit()
 
     def _keep_to_limit(self) -> None:
-        holders = (*self.running, *self.owner.waiting(), *self.owner.paused())
-        for dropped in self.checkpoints.over_limit(holders, self.owner.maximize):
+        for dropped in self.checkpoints.over_limit(self.owner.roster.unfinished, self.owner.maximize):
             self.owner.forget_checkpoint(dropped)
             self.checkpoints.remove(dropped)
 

@@ -6,6 +6,7 @@ Ended trials are counted, not listed: a study may have many thousands, and what 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from search.trial import Trial
 
@@ -54,6 +55,11 @@ class Roster:
         if trial.paused is not None:
             return self._paused
         return self._running if trial.state == "RUNNING" else self._waiting
+
+    @property
+    def unfinished(self) -> Iterable[Trial]:
+        """Those that run, wait or are paused, in no order."""
+        return chain(self._running.values(), self._waiting.values(), self._paused.values())
 
     @property
     def running(self) -> list[Trial]:
