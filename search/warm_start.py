@@ -21,7 +21,7 @@ from search.trial import End, Trial
 MOST_QUEUED, FIRST_OF_FAMILY = 5, 2
 #: Finished trials that are kept for the sampler: half of them the best, half the newest.
 MOST_KNOWN = 200
-#: Trials of other studies stand in for a family's own until it has so many: as many as TPE would need to tell two of them for good
+#: Trials of other studies stand in for a family's own until it has so many: two of 20 are what TPE takes for good
 #: (docs/benchmarks.md, "Warm start").
 STAND_INS = 20
 
