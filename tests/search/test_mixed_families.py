@@ -47,7 +47,7 @@ def test_a_family_that_cannot_be_had_is_left_out_of_this_run_and_comes_back_in_t
 
 
 def test_what_waits_of_a_family_that_cannot_be_had_is_not_lost(tmp_path: Path) -> None:
-    first = search(tmp_path, {"epoch_seconds": 0.03}, scheduler="hyperband", trials=17, minutes=0.02)
+    first = search(tmp_path, {"epoch_seconds": 0.1}, scheduler="hyperband", trials=17, minutes=0.06)
     waiting = {t.family for t in first.trials if t.state == "WAITING"}
     assert waiting, "the time was up while trials waited at a rung"
     with pytest.raises(SearchError, match="waits to go on, but that family can't be had here"):
