@@ -83,7 +83,7 @@ class Roster:
 
     def paused_of(self, roots: Iterable[int]) -> list[Trial]:
         """The paused trials of these lines of retries, oldest first."""
-        return _by_number(self._paused[root] for root in roots if root in self._paused)
+        return _by_number(self._paused[root] for root in set(roots) if root in self._paused)
 
     @property
     def counted(self) -> int:
