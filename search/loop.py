@@ -8,7 +8,7 @@ and the proposer, writes the study, keeps the budget. It knows no threads, proce
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from search.checkpoints import Checkpoints
@@ -57,6 +57,7 @@ class Loop:
         self._too_large = {_configuration(t): t.number for t in owner.trials.values() if t.end == End.MEMORY}
         self._failures = Failures()
         self._finish_first: int | None = None  # root
+        self._without: frozenset[str] = frozenset()
         self._proposals_end = False
         self.stop_reason: str | None = None
         self._told_blocked = False
@@ -93,9 +94,13 @@ class Loop:
         """True while a free worker would be given something now."""
         return self._plan() is not None
 
-    def next(self) -> Trial | None:
-        """A trial for a free worker, written to the study; None if there is none now."""
+    def next(self, without: Collection[str] = ()) -> Trial | None:
+        """A trial for a free worker, written to the study; None if there is none now.
+
+        Where it is for the sampler to choose a family, none of those in `without` is begun if there is another: they wait for room already.
+        """
         self.owner.start_clock()
+        self._without = frozenset(without)
         while (plan := self._plan()) is not None:
             trial = plan()
             if trial is not None:
@@ -190,10 +195,12 @@ class Loop:
         return trial
 
     def _start_new(self, move: Start) -> Trial | None:
-        number = self.owner.next_number
-        proposal = self._proposer.propose(number, move.family)
+        number, asked = self.owner.next_number, move.family
+        if asked is None and self._without:
+            asked = self._proposer.other_than(self._without)
+        proposal = self._proposer.propose(number, asked)
         if proposal is None:
-            self._no_more_of(move.family)
+            self._no_more_of(asked)
             return None
         family, sampled, written = proposal
         spec = self._parts.spec(family, sampled, number)
@@ -256,7 +263,7 @@ class Loop:
         decision = self._decide(trial, epoch) if metrics and trial.confirms is None else Decision.CONTINUE
         if decision is not Decision.CONTINUE:
             self._asked_to_end[number] = End.PRUNED if decision is Decision.STOP else None
-        elif self._must_end(trial):
+        elif self.must_end(trial):
             self._asked_to_end[number] = End.INTERRUPTED
             return Decision.PAUSE  # so that its checkpoint is written
         elif self._is_to_save(trial, epoch if metrics else None):
@@ -282,7 +289,8 @@ class Loop:
             self.checkpoints.keep_newest(trial)
             self._keep_to_limit()
 
-    def _must_end(self, trial: Trial) -> bool:
+    def must_end(self, trial: Trial) -> bool:
+        """True if the search is ending and this trial is not one that is finished first."""
         if self.stop_reason is None:
             return False
         return self._is_called_off or (trial.confirms is None and trial.root != self._finish_first)
@@ -334,7 +342,7 @@ class Loop:
     def lost(self, number: int, message: str) -> None:
         """The worker died, or the engine was stopped under it."""
         trial = self.owner.trials[number]
-        end = End.INTERRUPTED if self._must_end(trial) else End.WORKER_LOST
+        end = End.INTERRUPTED if self.must_end(trial) else End.WORKER_LOST
         self._end(trial, end, reason=message)
         self._end_lost_out()
 

@@ -83,6 +83,11 @@ class Proposer:
         """False once a sampler that comes to an end has nothing more to propose, of that family if one is asked for."""
         return self._grid is None or self._queued(family) is not None or self._grid.has_more(family)
 
+    def other_than(self, families: Collection[str]) -> str | None:
+        """The least tried of the other families that have something left to propose; None if there is none."""
+        others = [name for name in self._open if name not in families and self.has_more(name)]
+        return self._shares.least_tried(others) if others else None
+
     def origin_of(self, number: int) -> str | None:
         """``STUDY/NUMBER`` of the trial of another study whose configuration was proposed for a trial, if any."""
         return next((origin for origin, mine in self._taken_over.items() if mine == number), None)

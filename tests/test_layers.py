@@ -14,7 +14,7 @@ ENGINE = {"search", "ray", "optuna", "optuna_dashboard", "codecarbon", "keras_tu
 ROOTS = {ROOT / "search" / "run.py"}
 #: One owner for each outside library (docs/design.md): package -> files of search/ that may import it.
 OWNERS = {
-    "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "pool", "shipping", "worker")},
+    "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "pool", "shipping", "token", "worker")},
     "optuna": {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "mirror.py"},
     "cmaes": {"cma_es.py"},
     "sqlalchemy": {"storage.py", "trial_rows.py", "database.py", "advisory_lock.py"},

@@ -48,14 +48,9 @@ class Shape:
         return min((int(offered.get(name, 0.0) / amount + 1e-9) for name, amount in wanted.items() if amount), default=0)
 
 
-def nodes() -> list[Mapping[str, float]]:
-    """What each living node offers in all."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def node_ids() -> list[str]:
-    """Living nodes."""
-    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+def nodes() -> dict[str, Mapping[str, float]]:
+    """What each living node offers in all, by its identity."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 def share_of_memory(shape: Shape, offers: Collection[Mapping[str, float]]) -> float:
@@ -70,4 +65,4 @@ def searches_on_cluster() -> int:
 
 def fair_share(shape: Shape) -> int:
     """Workers that this search should have now: all that fit, divided by the searches that share the cluster; at least one."""
-    return max(1, sum(shape.slots(offered) for offered in nodes()) // searches_on_cluster())
+    return max(1, sum(shape.slots(offered) for offered in nodes().values()) // searches_on_cluster())

@@ -10,27 +10,37 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import grpc
 import psutil
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError
 
 from search.engines import ray_watchman
+from search.engines.ray_token import agree_on_token
 from search.errors import SearchError
 
 #: Where searches of one cluster find one another.
 NAMESPACE = "genre-search"
 _EXIT_SECONDS = 3.0
+_ANSWER_SECONDS = 2.0
 _OBJECT_STORE_BYTES = 100 * 2**20
 #: Without either of these processes nothing runs.
 _VITAL = ("gcs_server", "raylet")
 
 
+class RayDied(Exception):
+    """The processes that Ray itself consists of, or the way to them, are gone; the driver lives."""
+
+
 def resolve_address(address: str | None) -> str | None:
-    """The cluster to join: as given, or as Ray's own variable says (it is set for Ray jobs); None is this machine."""
-    address = address or os.environ.get("RAY_ADDRESS")
+    """The cluster to join: as given, or where "auto" or nothing is, as Ray's own variable says (it is set for Ray jobs); None is this machine."""
+    if address in (None, "auto"):
+        address = os.environ.get("RAY_ADDRESS") or address
     return None if address in (None, "", "local") else address
 
 
@@ -54,6 +64,8 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[list[psut
     ------
     SearchError
         If no cluster answers at `address`.
+    RayDied
+        If a connection by ``ray://``, which every call goes through, is lost inside the block.
     """
     handler = signal.getsignal(signal.SIGTERM)
     before = _descendants()
@@ -69,6 +81,10 @@ def connected(address: str | None, cpus: int, gpus: float) -> Iterator[list[psut
         started = _descendants() - before
         watchman = _watch_over(started)
         yield [] if address is not None else [process for process in started if process.name() in _VITAL]
+    except (ConnectionError, grpc.RpcError) as error:
+        if address is None or not address.startswith("ray://"):
+            raise
+        raise RayDied(f"the connection to {address} was lost: {first_line(error)}") from error
     finally:
         started = _descendants() - before
         ray.shutdown()
@@ -106,8 +122,12 @@ def _start(cpus: int, gpus: float) -> None:
 
 def _join(address: str) -> None:
     try:
-        _knock(address)
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
+        found = canonicalize_bootstrap_address(address) if address == "auto" else address
+        _knock(found)
+        agree_on_token(found)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what ray:// warns of is in the error, too
+            ray.init(address=found, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (OSError, RayError, ValueError, RuntimeError) as error:
         raise SearchError(
             f"--address {address}: no Ray cluster answers there ({first_line(error)}); "
@@ -140,7 +160,19 @@ def _knock(address: str) -> None:
     """Fail at once where nothing listens: Ray itself would try for minutes."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if colon:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def head_answers() -> bool:
+    """Whether the cluster's head takes connections. Calls that need it would wait a minute for one that has gone, and then end this process."""
+    if ray.util.client.ray.is_connected():
+        return True  # ray:// tells by itself
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def gone(processes: Iterable[psutil.Process]) -> psutil.Process | None:

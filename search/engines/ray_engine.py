@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from search.config import Resources, Share
-from search.engines.ray_capacity import Shape, node_ids, nodes
-from search.engines.ray_connect import connected, resolve_address
-from search.engines.ray_pool import Pool, RayDied, Staff
+from search.engines.ray_capacity import Shape, nodes
+from search.engines.ray_connect import RayDied, connected, resolve_address
+from search.engines.ray_pool import Pool, Staff
 from search.engines.ray_shipping import Shipment, shipping, unusable_nodes
 from search.errors import SearchError
 from search.loop import Loop
@@ -78,7 +78,7 @@ class RayEngine:
 
     def _require_room(self, loop: Loop) -> None:
         """A worker that fits nowhere would be waited for in vain; to a cluster a node may still come."""
-        offers = nodes()
+        offers = nodes().values()
         for shape in dict.fromkeys(self._shapes):
             if any(shape.slots(offered) for offered in offers):
                 continue
@@ -89,7 +89,7 @@ class RayEngine:
     @staticmethod
     def _look_at_nodes(loop: Loop, shipment: Shipment | None) -> None:
         """Say before any worker starts where none could work."""
-        alive = node_ids()
+        alive = list(nodes())
         unusable = unusable_nodes(shipment, alive)
         if unusable and len(unusable) == len(alive):
             raise SearchError("no node of the cluster can be used:\n" + "\n".join(unusable.values()))

@@ -17,11 +17,12 @@ from typing import Any
 
 import psutil
 import ray
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.engines.ray_capacity import MAILBOX, Shape, fair_share, nodes, share_of_memory
-from search.engines.ray_connect import first_line, gone, last_line
+from search.engines.ray_connect import RayDied, first_line, gone, head_answers, last_line
+from search.engines.ray_room import make_way
 from search.engines.ray_shipping import Shipment
 from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
 from search.errors import SearchError
@@ -32,19 +33,17 @@ from search.worker import Failure, Workplace
 
 #: TensorFlow keeps about 6 MB of every model, whatever one does; a fresh process gives it back.
 TRIALS_PER_WORKER = 50
-#: So many workers lost in a row without a finished trial: something kills them all.
+#: So many workers lost in a row without a finished trial: something kills them all. Those of one node that die together are one loss.
 WORKERS_LOST = 6
+_TOGETHER_SECONDS = 1.0
 _POLL_SECONDS = 0.5
 _CAPACITY_SECONDS = 5.0
-#: A trial that waits so long for a worker of its kind gets the room of others; so long without any worker is said.
-_ROOM_SECONDS = 20.0
+#: A head that is away for longer will not come back; Ray itself would end this process after a minute.
+_HEAD_SECONDS = 20.0
+#: So long without any worker, or for one of a trial's kind, is said.
 _WAITING_SECONDS = 60.0
 #: After workers that could not start, the next one waits at most so long.
 _RESTART_SECONDS = 60.0
-
-
-class RayDied(Exception):
-    """The processes that Ray itself consists of are gone; the driver lives."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,11 @@ class _Hand:
     place: Ready | None = None
     served: int = 0
 
+    @property
+    def node(self) -> str | None:
+        """Where it is, once that is known."""
+        return None if self.place is None else self.place.node
+
 
 class Pool:
     """The workers of one run, and what each is doing.
@@ -116,9 +120,12 @@ class Pool:
         self._over_memory: dict[int, str] = {}
         self._patience = Patience(staff.first_seconds, staff.later_seconds)
         self._wanted, self._looked = 0, -_CAPACITY_SECONDS
+        self._offers: dict[str, Mapping[str, float]] = {}  # of each living node, all that it has
+        self._kept_free = 0  # workers that ended for the room that a waiting trial needs
+        self._counted_at: dict[str, float] = {}  # when a node's workers were last counted as lost
         self._lost_in_a_row = self._failed_starts = 0
         self._start_again = 0.0
-        self._had_a_worker = time.monotonic()
+        self._had_a_worker = self._told_waiting = self._head_answered = time.monotonic()
 
     def run(self) -> None:
         """Until nothing is started and nothing runs.
@@ -140,6 +147,7 @@ class Pool:
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
             turned = self._forgive_absence(turned)
             self._loop.tick()
+            self._give_back_held()
             turned = self._forgive_absence(turned)  # each of these may have waited for the database
             for reference in ready:
                 if reference == letter:
@@ -150,7 +158,7 @@ class Pool:
                     self._take_ready(reference)
             self._require_ray()
             turned = self._forgive_absence(turned)
-            self._end_hanging()
+            self._end_hanging(turned)
 
     def _require_ray(self) -> None:
         dead = gone(self._vital)
@@ -188,14 +196,24 @@ class Pool:
         elif now - self._had_a_worker > _WAITING_SECONDS:
             self._had_a_worker = now
             self._loop.note(f"waiting for a node that has {self._staff.shape} free")
-        if now - self._looked < _CAPACITY_SECONDS:
+        if self._held and now - max(self._held[0][1], self._told_waiting) > _WAITING_SECONDS:
+            self._told_waiting, trial = now, self._held[0][0]
+            self._loop.note(f"trial {trial.number} waits for a worker with {self._staff.shape_of(trial.family)}")
+        if now - self._looked < _CAPACITY_SECONDS or not self._head_is_there(now):
             return
         self._looked, before = now, self._wanted
-        self._wanted = self._staff.workers or fair_share(self._staff.shape)
+        self._wanted, self._offers = self._staff.workers or fair_share(self._staff.shape), nodes()
         if self._wanted != before:
             self._loop.note(f"{self._wanted} worker{'s' if self._wanted > 1 else ''}, {self._staff.shape} each")
         for hand in [*self._starting.values(), *self._idle][: max(0, self._count - self._wanted)]:
             self._dismiss(hand)
+
+    def _head_is_there(self, now: float) -> bool:
+        if head_answers():
+            self._head_answered = now
+        elif now - self._head_answered > _HEAD_SECONDS:
+            raise self._died("the head of the Ray cluster does not answer any more")
+        return self._head_answered == now
 
     @property
     def _count(self) -> int:
@@ -204,7 +222,7 @@ class Pool:
     def _start(self, shape: Shape) -> None:
         if shape not in self._places:
             self._places[shape] = ray.put(replace(self._place, threads=shape.cpus))
-        memory = self._staff.memory_mib or share_of_memory(shape, nodes())
+        memory = self._staff.memory_mib or share_of_memory(shape, self._offers.values())
         actor = Worker.options(**shape.options).remote(self._places[shape], self._shipment, self._mailbox, self._generation, memory)
         self._starting[actor.ready.remote()] = _Hand(actor, shape, time.monotonic())
 
@@ -218,48 +236,49 @@ class Pool:
 
     def _fill(self) -> None:
         """Give trials to free workers, and start the workers that are missing."""
-        self._make_room()
-        while self._idle and not self._held:
-            trial = self._loop.next()
+        self._serve_held()
+        while self._idle and len(self._held) < max(1, self._wanted):
+            trial = self._loop.next({waiting.family for waiting, _ in self._held})
             if trial is None:
                 break
-            self._hand_out(trial)
-        may_start = not self._held and time.monotonic() >= self._start_again
-        if may_start and self._count < self._wanted and (self._busy or self._loop.has_work):
-            for _ in range(self._wanted - self._count):
+            self._held.append((trial, time.monotonic()))
+            self._serve_held()
+        if time.monotonic() >= self._start_again and (self._busy or self._loop.has_work):
+            for _ in range(self._wanted - self._count - self._kept_free):
                 self._start(self._staff.shape)
 
-    def _hand_out(self, trial: Trial) -> None:
-        shape = self._staff.shape_of(trial.family)
-        hand = next((each for each in self._idle if each.shape == shape), None)
-        if hand is not None:
-            self._set_to_work(hand, trial)
+    def _serve_held(self) -> None:
+        """Give trials that wait to free workers of their shape; for the others, somebody makes way and somebody starts."""
+        for trial, since in list(self._held):
+            shape = self._staff.shape_of(trial.family)
+            hand = next((each for each in self._idle if each.shape == shape), None)
+            if hand is not None:
+                self._held.remove((trial, since))
+                self._set_to_work(hand, trial)
+        if not self._held:
+            self._kept_free = 0
+        if not self._held or time.monotonic() < self._start_again:
             return
-        self._held.append((trial, time.monotonic()))
-        self._dismiss(self._idle[0])
-        self._start(shape)
+        waiting = [(self._staff.shape_of(trial.family), since) for trial, since in self._held]
+        busy = [hand for hand, _ in self._busy.values()]
+        ended, started = make_way(waiting, list(self._starting.values()), self._idle, busy, self._offers, self._wanted, time.monotonic())
+        self._kept_free += max(0, len(ended) - len(started))
+        for hand in ended:
+            self._dismiss(hand)
+        for shape in started:
+            self._start(shape)
+
+    def _give_back_held(self) -> None:
+        """Trials that have no worker yet do not hold up the end of a search."""
+        for trial, since in list(self._held):
+            if self._loop.must_end(trial):
+                self._held.remove((trial, since))
+                self._loop.lost(trial.number, "stopped before it had a worker")
 
     def _set_to_work(self, hand: _Hand, trial: Trial) -> None:
         self._idle = [each for each in self._idle if each is not hand]
         self._busy[hand.actor.run.remote(self._loop.errand(trial, self._place))] = (hand, trial.number)
         self._patience.begun(trial.number, time.monotonic())
-
-    def _make_room(self) -> None:
-        """A trial that needs more than one other worker's room gets that of all who are free, and somebody starts for it."""
-        if not self._held:
-            return
-        now = time.monotonic()
-        for trial, _ in list(self._held):
-            shape = self._staff.shape_of(trial.family)
-            hand = next((each for each in self._idle if each.shape == shape), None)
-            if hand is not None:
-                self._held = [(each, since) for each, since in self._held if each is not trial]
-                self._set_to_work(hand, trial)
-            elif not any(each.shape == shape for each in self._starting.values()):
-                self._start(shape)
-        if self._held and now - self._held[0][1] > _ROOM_SECONDS:
-            for hand in list(self._idle):
-                self._dismiss(hand)
 
     # -- what they say ---------------------------------------------------------------------------------------------
 
@@ -284,14 +303,14 @@ class Pool:
         hand = self._starting.pop(reference)
         try:
             hand.place = ray.get(reference)
-        except RayActorError as error:
+        except RayError as error:
             if gone(self._vital) is None:
                 self._note_failed_start(error)
         else:
             self._failed_starts = 0
             self._idle.append(hand)
 
-    def _note_failed_start(self, error: RayActorError) -> None:
+    def _note_failed_start(self, error: RayError) -> None:
         """A node may lack what workers need, for now or for good: others go on, and it is tried again less and less often."""
         self._failed_starts += 1
         self._start_again = time.monotonic() + min(_RESTART_SECONDS, 2.0**self._failed_starts)
@@ -305,7 +324,7 @@ class Pool:
         try:
             result: Result = ray.get(reference)
         except RayError as error:
-            self._take_loss(number, error)
+            self._take_loss(number, hand, error)
             with contextlib.suppress(RayError):
                 ray.kill(hand.actor)
             return
@@ -319,7 +338,7 @@ class Pool:
         if hand.served >= TRIALS_PER_WORKER or result.is_outgrown or self._count > self._wanted:
             self._dismiss(hand)
 
-    def _take_loss(self, number: int, error: RayError) -> None:
+    def _take_loss(self, number: int, hand: _Hand, error: RayError) -> None:
         over_memory = self._over_memory.pop(number, None)
         if over_memory is not None:
             self._loop.failed(number, "memory", over_memory)
@@ -328,17 +347,22 @@ class Pool:
         else:
             self._loop.lost(number, f"worker lost: {first_line(error)}")
             if gone(self._vital) is None:
-                self._count_loss(error)
+                self._count_loss(error, hand.node)
 
-    def _count_loss(self, error: Exception) -> None:
+    def _count_loss(self, error: Exception, node: str | None = None) -> None:
+        now = time.monotonic()
+        if node is not None and now - self._counted_at.get(node, -_TOGETHER_SECONDS) < _TOGETHER_SECONDS:
+            return
+        self._counted_at |= {} if node is None else {node: now}
         self._lost_in_a_row += 1
         if self._lost_in_a_row >= WORKERS_LOST:
             raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {last_line(error)}")
 
     # -- who says nothing ------------------------------------------------------------------------------------------
 
-    def _end_hanging(self) -> None:
-        overdue = self._patience.overdue(time.monotonic())
+    def _end_hanging(self, turned: float) -> None:
+        """As of `turned`: the clock goes on while this process is stopped, here as anywhere."""
+        overdue = self._patience.overdue(turned)
         for reference, (hand, number) in list(self._busy.items()):
             if number not in overdue:
                 continue
@@ -348,10 +372,9 @@ class Pool:
             key = "hang_minutes" if self._loop.owner.trials[number].reports else "first_epoch_minutes"
             self._loop.timed_out(number, f"no sign of life for {overdue[number]:.0f} s: its worker was ended (resources.{key})")
 
-    @staticmethod
-    def _kill(hand: _Hand) -> None:
+    def _kill(self, hand: _Hand) -> None:
         """A process that hangs, or was stopped, does not end because it is asked to."""
-        if hand.place is not None and hand.place.node == ray.get_runtime_context().get_node_id() and psutil.pid_exists(hand.place.pid):
+        if hand.place is not None and self._vital:  # of a Ray of our own: only there is a process of that number surely the worker
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(hand.place.pid, signal.SIGKILL)
         elif hand.place is not None:

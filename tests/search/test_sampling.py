@@ -233,3 +233,14 @@ def test_a_condition_on_a_stepped_float_holds_for_what_is_drawn() -> None:
     drawn = [proposer.propose(n)[1] for n in range(60)]
     assert any(round(sampled["x"], 6) == 0.3 for sampled in drawn)
     assert all(("mask" in sampled) == (round(sampled["x"], 6) == 0.3) for sampled in drawn)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+def test_of_other_families_the_least_tried_that_has_something_left(sampler: str) -> None:
+    spaces = {name: FamilySpace(name, (Parameter("k", IntDomain(1, size)),), {"k": 1}, 0, {}) for name, size in (("a", 9), ("b", 2), ("c", 9))}
+    proposer = Proposer(spaces, sampler, 0, maximize=True)
+    assert proposer.other_than({"a"}) == "b" and proposer.other_than(spaces) is None
+    for number in range(2):
+        proposer.propose(number, "b")
+    assert proposer.other_than({"a"}) == "c"
+    assert proposer.other_than({"a", "c"}) == (None if sampler == "grid" else "b")
