@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from genre_models.demo import render_demo
 
 ROOT = Path(__file__).parents[1]
+#: In the environment of all that these tests start.
+MARK = "END_TO_END_TEST"
 SPACE = """
 study: tiny
 features: {sr: 11025, n_fft: 512, hop_length: 512, n_mels: 16, clip_seconds: auto}
@@ -32,7 +35,8 @@ families:
 
 
 def command(*words: str | Path, seconds: float = 110) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+    mine = os.environ | {MARK: str(os.getpid())}
+    return subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, env=mine, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +55,16 @@ def search(place: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def ray_processes() -> set[tuple[int, str]]:
-    found = psutil.process_iter(["pid", "name", "status"])
-    return {(p.info["pid"], p.info["name"]) for p in found if p.info["name"].startswith("ray::") and p.info["status"] != psutil.STATUS_ZOMBIE}
+    """Ray's processes that a command of this test started: others may run searches on this machine."""
+    found = set()
+    for process in psutil.process_iter(["pid", "name", "status"]):
+        try:
+            is_ray = process.info["name"].startswith("ray::") and process.info["status"] != psutil.STATUS_ZOMBIE
+            if is_ray and process.environ().get(MARK) == str(os.getpid()):
+                found.add((process.info["pid"], process.info["name"]))
+        except psutil.Error:
+            continue
+    return found
 
 
 @pytest.mark.timeout(400)
