@@ -142,7 +142,8 @@ def run_efficiency(options: argparse.Namespace) -> None:
     from search.study_view import read_study
 
     view = read_study(options.studies_dir.resolve(), options.study)
-    outcomes = [t.outcome for t in view.trials if "fit_seconds" in t.outcome]
+    gone_on = {t.retry_of for t in view.trials}  # their seconds are in the trial that goes on with them
+    outcomes = [t.outcome for t in view.trials if "fit_seconds" in t.outcome and t.number not in gone_on]
     phases: dict[str, float] = {}
     for outcome in outcomes:
         for name, seconds in outcome.get("phases", {}).items():
@@ -153,8 +154,9 @@ def run_efficiency(options: argparse.Namespace) -> None:
     print(f"study {view.name}: {len(view.trials)} trials {ends}, {sum(len(t.reports) for t in view.trials)} epochs, {view.elapsed_seconds / 60:.1f} minutes")
     print(f"worker time {available:.0f} s ({options.workers} workers): {100 * fit / available:.1f} % inside fit, {100 * in_trials / available:.1f} % in trials")
     tracks = view.run["tracks"]
-    work = sum(o["gflops"] * o["epochs"] * (3 * tracks["train"] + tracks["validation"]) for o in outcomes)
-    print(f"{work / fit:.1f} GFLOP/s of a worker in fit; one core's matrix product reaches {core_gflops():.0f}")
+    priced = [o for o in outcomes if "gflops" in o]  # not of one that waits to go on
+    work = sum(o["gflops"] * o["epochs"] * (3 * tracks["train"] + tracks["validation"]) for o in priced)
+    print(f"{work / sum(o['fit_seconds'] for o in priced):.1f} GFLOP/s of a worker in fit; one core's matrix product reaches {core_gflops():.0f}")
     print("in trials: " + ", ".join(f"{name} {100 * s / in_trials:.1f} %" for name, s in sorted(phases.items(), key=lambda p: -p[1])))
 
 
