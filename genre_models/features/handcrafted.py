@@ -16,6 +16,7 @@ import numpy as np
 
 from genre_models.audio import Undecodable
 from genre_models.errors import SettingsError
+from genre_models.features.compiling import compiling_alone
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -124,7 +125,7 @@ def handcrafted_features(
     spent = {} if seconds is None else seconds
     clock = time.perf_counter()
     parts: dict[str, np.ndarray] = {}
-    with warnings.catch_warnings():
+    with compiling_alone(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of silence and of windows longer than the clip: both have numbers all the same
         try:
             for step, rows in _rows_over_time(np.asarray(y, np.float32), sr, n_fft, hop_length):
