@@ -34,9 +34,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         Writes the whole file to the path it is given.
     """
     temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
-    write(temporary)
-    fsync_path(temporary)
-    temporary.replace(path)
+    try:
+        write(temporary)
+        fsync_path(temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # where a disk is full its room is needed
+        raise
     fsync_path(path.parent)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from genre_models.errors import SnapshotError
 from genre_models.item_scores import describe_items, scores_of, validated
 from genre_models.part_snapshots import TrialState, read_trial, write_trial
 from genre_models.snapshots import Report, Snapshot
+
+T = TypeVar("T")
 
 PHASES = ("build", "train", "validate", "report")
 DECIDES = ("family", "params", "features", "epochs", "seed", "precision")  # keys of a specification that change what is trained
@@ -113,6 +115,7 @@ class Parts:
         self._weights: Path | None = None
         self._under_way: tuple[int, Snapshot] | None = None
         self._answer = "continue"
+        self._artifacts_error: str | None = None
         self.phases = dict.fromkeys(PHASES, 0.0)
 
     @cached_property
@@ -161,7 +164,7 @@ class Parts:
         if number == 1:
             self._history, self._parameters = fitted.history, fitted.parameters
             if self._workdir is not None:
-                self._weights = write_weights(self._workdir, fitted)
+                self._weights = self._left(lambda: write_weights(self._workdir, fitted))
         self.done.append(part)
         is_told = number == 1 and reported == self._spec["epochs"]  # not where it stopped early, and not if it was resumed at its very end
         if is_whole and self._answer == "continue" and self.wanted > 1 and not is_told:
@@ -204,7 +207,7 @@ class Parts:
         self._history, self._parameters = state.history, state.parameters
         self._predictions, self._weights = state.predictions, state.weights
         if self._weights is not None and self._workdir is not None:
-            self._weights = copy_weights(self._weights, self._workdir / WEIGHTS)
+            self._weights = self._left(lambda: copy_weights(self._weights, self._workdir / WEIGHTS))
         return None if state.under_way is None else str(state.family_folder(folder))
 
     @property
@@ -237,6 +240,7 @@ class Parts:
             "scores": [part.value for part in self.done],
             "history": self._history,
             "phases": self.phases,
+            **({} if self._artifacts_error is None else {"artifacts_error": self._artifacts_error}),
             **told,
         }
 
@@ -251,5 +255,13 @@ class Parts:
         if self._workdir is None:
             return
         ids, y, p = self._pooled()
-        rows = zip([id for fold in ids for id in fold], y, p, strict=True)
-        write_tables(self._workdir, self._history, self._data_of(None).labels, sorted(rows, key=lambda row: row[0]))
+        rows = sorted(zip([id for fold in ids for id in fold], y, p, strict=True), key=lambda row: row[0])
+        self._left(lambda: write_tables(self._workdir, self._history, self._data_of(None).labels, rows))
+
+    def _left(self, write: Callable[[], T]) -> T | None:
+        """What `write` gives; None where the disk takes no more: that costs the artifact, not what was trained."""
+        try:
+            return write()
+        except OSError as error:
+            self._artifacts_error = " ".join(str(error).split())
+            return None

@@ -249,6 +249,16 @@ def test_a_trial_can_be_resumed_over_and_over_in_the_same_folder(task, tmp_path)
     assert files(tmp_path / "t") == files(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("spec", [SPEC, FOLDS])
+def test_artifacts_that_can_not_be_written_cost_no_trial(task, tmp_path, spec):
+    whole = run(task, spec, workdir=str(tmp_path / "t"))
+    assert "artifacts_error" not in whole
+    (tmp_path / "file").touch()
+    without = run(task, spec, workdir=str(tmp_path / "file" / "t"))
+    assert "Not a directory" in without.pop("artifacts_error")
+    assert without_times(without) == without_times(whole)
+
+
 @pytest.mark.parametrize("write", ["write_whole", "write_text", "copy_weights"])
 def test_a_snapshot_that_was_cut_short_leaves_the_one_before(task, tmp_path, monkeypatch, write):
     whole, original, deaths = run(task, FOLDS), getattr(part_snapshots, write), []
