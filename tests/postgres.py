@@ -54,6 +54,14 @@ class Server:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
+    def listen(self, address: str, network: str) -> None:
+        """Answer on one more address too, to whoever is on that network and has a password."""
+        ((hba,),) = self.execute("SHOW hba_file")
+        with Path(hba).open("a") as file:
+            file.write(f"host all all {network} scram-sha-256\n")
+        self.execute(f"ALTER SYSTEM SET listen_addresses = '127.0.0.1,{address}'")
+        self.restart()
+
     def restart(self, mode: str = "fast") -> None:
         """``immediate`` is a crash and a recovery."""
         _run("restart", self.folder, mode)

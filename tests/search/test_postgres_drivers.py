@@ -16,6 +16,7 @@ from search.errors import StudyError
 from search.study_view import list_studies, read_study
 from tests.postgres import PASSWORD, VARIABLE, Server
 from tests.search.conftest import Driver, Studies, until
+from tests.search.far_host import FarHost
 from tests.search.soundness import assert_sound, finished_trials
 from tests.wire import Wire
 
@@ -46,11 +47,21 @@ def epochs(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
 
 
-def started(studies: Studies, log: Path, n: int = 8, **task: object) -> Driver:
-    driver = studies.start({"epoch_seconds": 0.05, "log": str(log), **task}, **STORAGE)
+def started(studies: Studies, log: Path, n: int = 8, engine: str = "inline", **task: object) -> Driver:
+    driver = studies.start({"epoch_seconds": 0.05, "log": str(log), **task}, **{**STORAGE, "engine": engine})
     until(lambda: epochs(log) >= n or driver.process.poll() is not None)
     assert driver.process.poll() is None, driver.text
+    driver.family()
     return driver
+
+
+@pytest.fixture
+def far(postgres: Server) -> Iterator[FarHost]:
+    """A host of its own that sees the server."""
+    host = FarHost()
+    postgres.listen(host.near, f"{host.far}/32")
+    yield host
+    host.close()
 
 
 def lock_holders(postgres: Server, database: str) -> list[int]:
@@ -88,9 +99,10 @@ def test_a_driver_was_killed_the_same_command_goes_on_at_once(studies: Studies, 
     assert_sound(studies.read(), TRIALS, log, before, afresh=() if same_folder else lost)  # its checkpoint is where it ran
 
 
-def test_a_paused_driver_that_was_replaced_writes_nothing_more(postgres: Server, studies: Studies, elsewhere: Studies, database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["inline", "ray"])
+def test_a_paused_driver_that_was_replaced_writes_nothing_more(postgres: Server, studies: Studies, elsewhere: Studies, database: str, tmp_path: Path, engine: str) -> None:
     log = tmp_path / "epochs"
-    first = started(studies, log)
+    first = started(studies, log, engine=engine)
     before = finished_trials(studies.read())
     first.process.send_signal(signal.SIGSTOP)
     (holder,) = lock_holders(postgres, database)
@@ -106,6 +118,7 @@ def test_a_paused_driver_that_was_replaced_writes_nothing_more(postgres: Server,
     assert all_rows(postgres, database) == there
     changed = {p.name for p, at in files.items() if not p.exists() or p.stat().st_mtime_ns != at}
     assert not changed - {"curve.csv", "epoch"}, "no more than what a trial under way writes for itself"
+    first.assert_nothing_left()
     assert_sound(read_study(elsewhere.folder, "s"), TRIALS, log, before)
 
 
@@ -135,6 +148,29 @@ def test_a_server_that_is_away_for_some_seconds(postgres: Server, studies: Studi
     assert driver.wait() == 0, driver.text
     assert_sound(studies.read(), TRIALS, log)
     wire.close()
+
+
+def test_the_network_is_lost_without_a_word_another_machine_goes_on_and_the_first_writes_nothing_more(
+    postgres: Server, studies: Studies, elsewhere: Studies, far: FarHost, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = postgres.address.rpartition(":")[2]
+    monkeypatch.setenv(VARIABLE, postgres.url(database, address=f"{far.near}:{port}"))
+    studies.prefix = far.prefix
+    first = started(studies, tmp_path / "epochs")
+    before = finished_trials(studies.read())
+    far.pull()
+    monkeypatch.setenv(VARIABLE, postgres.url(database))
+    log = tmp_path / "epochs of the second"
+    until(lambda: not lock_holders(postgres, database), 60)  # keepalives that nobody answers
+    second = elsewhere.start({"log": str(log)}, **STORAGE)
+    assert second.wait(90) == 0, second.text
+    there = all_rows(postgres, database)
+    assert "trying again" in first.text, "and it does not wait for ever: its own packets are not answered either"
+    far.plug()
+    assert first.wait(120) == 2
+    assert f"another driver (pid {second.process.pid} on " in first.text and "Traceback" not in first.text
+    assert all_rows(postgres, database) == there
+    assert_sound(read_study(elsewhere.folder, "s"), TRIALS, log, before)
 
 
 def test_a_server_that_stays_away_ends_the_run_and_the_same_command_goes_on(postgres: Server, studies: Studies, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
