@@ -18,6 +18,7 @@ import numpy as np
 from genre_models.batch_norm import FINAL_SETTLING_ITEMS, SETTLING_ITEMS, settle
 from genre_models.errors import SnapshotError, TrainingDiverged
 from genre_models.fitted import Data, Fitted, Network, Switch, predict
+from genre_models.l2_penalty import with_l2_penalty
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
 from genre_models.segments import items_of
@@ -34,12 +35,13 @@ def make_optimizer(params: Mapping[str, Any], precision: str) -> keras.optimizer
     """The configured optimizer; in float16 with a dynamic loss scale. Biases and batch norm do not decay."""
     rate, name = params["learning_rate"], params["optimizer"]
     decay = params["weight_decay"] or None
-    made = {
-        "adam": lambda: keras.optimizers.Adam(rate),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=decay or 0.0),
-        "sgd": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay),
-        "rmsprop": lambda: keras.optimizers.RMSprop(rate, weight_decay=decay),
-    }[name]()
+    kind, settings = {
+        "adam": (keras.optimizers.Adam, {}),
+        "adamw": (keras.optimizers.AdamW, {"weight_decay": decay or 0.0}),
+        "sgd": (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True, "weight_decay": decay}),
+        "rmsprop": (keras.optimizers.RMSprop, {"weight_decay": decay}),
+    }[name]
+    made = with_l2_penalty(kind, params.get("l2_penalty", 0.0))(rate, **settings)
     if name != "adam" and decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return keras.optimizers.LossScaleOptimizer(made) if precision == "float16" else made

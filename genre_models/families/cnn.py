@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genre_models.errors import ConfigurationRefused
+from genre_models.families.cnn_declaration import MOST_BLOCKS
 from genre_models.families.declaration import Cost, parse_widths
 
 if TYPE_CHECKING:
     from genre_models.fitted import Data, Fitted
 
-MOST_BLOCKS, MOST_FILTERS = 6, 512
+MOST_FILTERS = 512
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 _BYTES, _MIB = 4, 2**20
 # Arrays of a block that training holds at once: at full size the activation and a gradient under way, with batch norm there its output and
@@ -31,12 +32,12 @@ def block_filters(params: Mapping[str, Any]) -> tuple[int, ...]:
     Parameters
     ----------
     params : mapping
-        ``filters_per_layer``, or where that is "" ``depth``, ``filters`` and ``filter_growth``.
+        ``filters_per_layer``, or where that is "" ``depth``, ``filters``, ``filter_growth`` and, for single blocks, ``filters_1`` and so on.
 
     Returns
     -------
     tuple of int
-        Block k (from 1) has ``round(filters * filter_growth ** (k - 1))``, at most 512.
+        Block k (from 1) has its own number where that is given, and else ``round(filters * filter_growth ** (k - 1))``, at most 512.
 
     Raises
     ------
@@ -49,7 +50,8 @@ def block_filters(params: Mapping[str, Any]) -> tuple[int, ...]:
         raise ConfigurationRefused(f"{found}; 1 to {MOST_BLOCKS} may be given")
     if widths:
         return widths
-    return tuple(min(MOST_FILTERS, round(params["filters"] * params["filter_growth"] ** k)) for k in range(params["depth"]))
+    grown = (min(MOST_FILTERS, round(params["filters"] * params["filter_growth"] ** k)) for k in range(params["depth"]))
+    return tuple(params.get(f"filters_{block}") or filters for block, filters in enumerate(grown, start=1))
 
 
 def pool_size(params: Mapping[str, Any]) -> tuple[int, int]:

@@ -10,14 +10,22 @@ _MASKED = {"spec_augment": (True,)}
 _PLATEAU = {"schedule": ("plateau",)}
 _STOPPING = {"early_stopping": (True,)}
 _COPIED = {"copies": (1, 2, 3, 4)}
+MOST_BLOCKS = 6
+
+_BLOCK_BY_BLOCK = tuple(
+    Declared(f"filters_{block}", "int", 0, f"Filters of block {block} where they are not to follow from filters and growth; 0 where they are", 0, 512,
+             when={**_BY_DEPTH, "depth": tuple(range(block, MOST_BLOCKS + 1))})
+    for block in range(1, MOST_BLOCKS + 1)
+)  # fmt: skip
 
 ARCHITECTURE = (
-    Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, pool, batch norm, dropout]", 1, 6, when=_BY_DEPTH),
+    Declared("depth", "int", 4, "Convolution blocks, each [convolution, activation, pool, batch norm, dropout]", 1, MOST_BLOCKS, when=_BY_DEPTH),
     Declared("filters", "int", 32, "Filters of the first block", 4, 256, log=True, when=_BY_DEPTH),
     Declared("filter_growth", "float", 1.5, "Factor from the filters of one block to those of the next; at most 512 filters", 1.0, 2.0,
              when=_BY_DEPTH),
     Declared("filters_per_layer", "widths", "", 'Filters of each block, such as "64-64-128-128", in place of depth, filters and growth',
              1, 512),
+    *_BLOCK_BY_BLOCK,
     Declared("kernel", "int", 3, "Side of the square convolution kernels, in pixels", 3, 7),
     Declared("pooling", "choice", "max", "What a pool keeps of its window", choices=("max", "average")),
     Declared("pool", "widths", "2-2", 'Pool size of every block as "height-width" (mel bands, frames), stride the same, no padding', 1, 8),
@@ -35,7 +43,9 @@ ARCHITECTURE = (
     Declared("head", "choice", "global_average", "From feature maps to a vector: all values, or the mean of each map",
              choices=("flatten", "global_average")),
     Declared("dense_units", "int", 0, "Units of a hidden dense layer before the output; 0 for none", 0, 1024),
-    Declared("dense_dropout", "float", 0.0, "Part of the values dropped before each dense layer", 0.0, 0.7),
+    Declared("dense_dropout", "float", 0.0, "Part of the values dropped before dense layers", 0.0, 0.7),
+    Declared("dense_dropout_place", "choice", "every", "Which dense layers that is before: the hidden one and the output, or the output alone",
+             choices=("every", "output")),
 )
 
 OPTIMISATION = (
@@ -44,6 +54,8 @@ OPTIMISATION = (
     Declared("learning_rate", "float", 1e-3, "Learning rate of the first epoch", 1e-5, 1e-1, log=True),
     Declared("weight_decay", "float", 0.0, "Decoupled weight decay of kernels, per step as a part of the learning rate", 0.0, 1e-1,
              when={"optimizer": ("adamw", "sgd", "rmsprop")}),
+    Declared("l2_penalty", "float", 0.0, "Multiple of each weight that is added to its gradient before the optimizer scales it, biases too: what "
+             "PyTorch's Adam calls weight_decay", 0.0, 1e-1),
     Declared("batch_size", "int", 32, "Items per gradient step, at most; steps of an epoch are made equally large", 4, 256, log=True),
     Declared("label_smoothing", "float", 0.0, "Part of the target spread evenly over the classes, in training only", 0.0, 0.3),
     Declared("schedule", "choice", "constant", "Learning rate over the epochs; cosine falls towards 0 over the full budget",

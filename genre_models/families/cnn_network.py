@@ -90,7 +90,8 @@ def _head(params: Mapping[str, Any], n_classes: int, policy: str, seeds) -> list
             stack.append(layers.Dropout(params["dense_dropout"], seed=int(next(seeds)), dtype=policy, name=name))
 
     if params["dense_units"]:
-        drop("dense_dropout")
+        if params.get("dense_dropout_place", "every") == "every":
+            drop("dense_dropout")
         stack.append(layers.Dense(params["dense_units"], activation=params["activation"], dtype=policy, name="dense"))
     drop("output_dropout")
     stack.append(layers.Dense(n_classes, dtype=policy, name="output"))
