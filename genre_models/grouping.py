@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from genre_models.errors import CorpusError
@@ -73,16 +73,46 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
     return group_of, notes
 
 
-def gather(rows: Iterable[ScanRow], group_of: dict[str, str], same: Iterable[Sequence[str]] = ()) -> list[Group]:
+def ties_of(row: ScanRow, group_of: Mapping[str, str], recording_of: Mapping[str, str], published: bool = True) -> list[tuple[str, str]]:
+    """What a track has in common with those that must be on its side, as (kind, name).
+
+    Parameters
+    ----------
+    row : ScanRow
+    group_of, recording_of : mapping of str to str
+        By track id; tracks may be absent.
+    published : bool
+        Whether the group that the corpus itself gives (of FMA the artist) counts.
+
+    Returns
+    -------
+    list of (str, str)
+        Kinds are ``"content"``, ``"group"``, ``"published"``, ``"recording"``.
+    """
+    ties = [("content", row.content)] + ([("group", group_of[row.id])] if row.id in group_of else [])
+    ties += [("published", row.group)] if published and row.group is not None else []
+    return ties + ([("recording", recording_of[row.id])] if row.id in recording_of else [])
+
+
+def number_recordings(same: Iterable[Sequence[str]]) -> dict[str, str]:
+    """A name for the recording of each track that lies in more than one file, by its id."""
+    return {id: str(number) for number, ids in enumerate(same) for id in ids}
+
+
+def gather(
+    rows: Iterable[ScanRow], group_of: Mapping[str, str], same: Iterable[Sequence[str]] = (), *, published: bool = True
+) -> list[Group]:
     """Join copies of a recording, tracks of one group of the corpus (an artist) and tracks of one user group, transitively.
 
     Parameters
     ----------
     rows : iterable of ScanRow
-    group_of : dict of str to str
+    group_of : mapping of str to str
         User groups by track id; tracks may be absent.
     same : iterable of sequence of str
         Ids of tracks that hold the same recording in other bytes; byte-identical ones need not be named.
+    published : bool
+        As of `ties_of`.
 
     Returns
     -------
@@ -99,12 +129,9 @@ def gather(rows: Iterable[ScanRow], group_of: dict[str, str], same: Iterable[Seq
         return id
 
     first: dict[tuple[str, str], str] = {}
-    recording_of = {id: str(number) for number, ids in enumerate(same) for id in ids}
+    recording_of = number_recordings(same)
     for row in rows:
-        ties = [("content", row.content)] + ([("group", group_of[row.id])] if row.id in group_of else [])
-        ties += [("published", row.group)] if row.group is not None else []
-        ties += [("recording", recording_of[row.id])] if row.id in recording_of else []
-        for tie in ties:
+        for tie in ties_of(row, group_of, recording_of, published):
             one, other = sorted((root(row.id), root(first.setdefault(tie, row.id))))
             parent[other] = one
     members: dict[str, list[ScanRow]] = defaultdict(list)

@@ -54,6 +54,10 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
     from genre_models.segments import segment_count
 
     windows = segment_count(spec)
+    if "naive" in task:
+        from genre_models.naive import require_segments
+
+        require_segments(spec)
     cost = _cost(spec, task)
     for name, limit in (task.get("limits") or {}).items():
         value = getattr(cost, name)
@@ -123,6 +127,10 @@ class Objective:
         from genre_models.folds import validated_on
         from genre_models.sources import development_data
 
+        if "naive" in self._task:
+            from genre_models.naive import naive_data
+
+            return naive_data(spec, self._task, fold, self._stores)
         tracks = self._task["tracks"] if fold is None else validated_on(self._task["tracks"], spec["folds"], fold)
         return development_data(spec, self._task, tracks, self._stores)
 
@@ -166,6 +174,12 @@ class Objective:
         fit = partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"])
         deal = name_deal(self._task["tracks"], spec.get("folds", 1))
         groups = {track["id"]: track["group"] for track in self._task["tracks"] if "group" in track}
+        if "naive" in self._task:
+            from genre_models.naive import segment_groups
+            from genre_models.segments import segment_count
+
+            deal += f"/naive {self._task['naive']}"
+            groups = segment_groups(self._task["tracks"], segment_count(spec))
         parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, groups, None if workdir is None else Path(workdir))
         try:
             parts.run(resume)

@@ -19,6 +19,8 @@ from genre_models.features import feature_key, resolve_features
 from genre_models.features.store import FeatureStore
 from genre_models.fingerprints import find_same_recordings
 from genre_models.folds import deal_folds
+from genre_models.known_groups import KnownGroups, find_known_groups
+from genre_models.naive import CAVEAT, require_families_with_segments
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import Input, item_shape, possible_inputs
@@ -50,6 +52,10 @@ class TaskData:
         What is known of each table of features, by its path, once features are prepared.
     same_recording : tuple of tuple of str
         Ids of tracks that hold one recording, as the split was dealt with them; a study keeps them.
+    known_groups : KnownGroups or None
+        Likewise, of artists or albums.
+    naive : dict or None
+        ``{"seed", "holdout"}`` where the segments of development tracks are dealt one by one (`genre_models.naive`).
     """
 
     corpus: Corpus
@@ -63,6 +69,19 @@ class TaskData:
     unavailable: dict[str, str] = field(default_factory=dict)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     same_recording: tuple[tuple[str, ...], ...] = ()
+    known_groups: KnownGroups | None = None
+    naive: dict[str, Any] | None = None
+
+    @property
+    def caveat(self) -> str | None:
+        """Why scores on this split are no result; None where they are one."""
+        return None if self.naive is None else CAVEAT
+
+    def dealt_with(self) -> dict[str, Any]:
+        """What a study keeps in ``run.json``, so that later runs deal the same split whatever a later program finds in the same files."""
+        kept: dict[str, Any] = {"same_recording": [list(ids) for ids in self.same_recording]}
+        kept |= {} if self.known_groups is None else {"known_groups": self.known_groups.as_data()}
+        return kept | ({} if self.caveat is None else {"caveat": self.caveat})
 
     @property
     def development(self) -> list[dict[str, Any]]:
@@ -102,7 +121,8 @@ class TaskData:
         tracks = self.development
         if deals:
             tracks = [track | {"folds": {str(k): fold[track["id"]] for k, fold in deals.items()}} for track in tracks]
-        return {
+        naive = {} if self.naive is None else {"naive": dict(self.naive)}
+        return naive | {
             "labels": list(self.split.labels),
             "kind": self.corpus.kind,
             "demo": self.corpus.demo,
@@ -125,7 +145,7 @@ class TaskData:
         }
         if self.validation_folds is not None:
             found["folds"] = _digest([f"{id} {fold}" for id, fold in sorted(self.folds(self.validation_folds).items())])
-        return found
+        return found if self.naive is None else found | {"split": "naive"}
 
     def fingerprint_features(self, family: str) -> dict[str, Any]:
         """Feature settings of a family as a resumed study must match them: files by their content, wherever they lie; ``"?"`` of one that is
@@ -259,8 +279,9 @@ def open_task(
     progress : callable, optional
         ``(done, total, what)``.
     earlier : mapping, optional
-        ``run.json`` of the study that goes on or is evaluated: of the same corpus, its copies are taken as it found them, so that its split
-        stands whatever a later program finds. A study of before near copies were looked for has none.
+        ``run.json`` of the study that goes on or is evaluated: of the same corpus, its copies and groups are taken as it found them, so that its split
+        stands whatever a later program finds. A study of before near copies were looked for has none, and one of before lists with copies on two sides
+        were refused may have them.
 
     Raises
     ------
@@ -270,9 +291,14 @@ def open_task(
     cache_dir.mkdir(parents=True, exist_ok=True)
     corpus = open_corpus(data.source, data.input, cache_dir, progress, subset=data.subset)
     scan = scan_corpus(corpus, cache_dir, workers, progress)
+    earlier = earlier if earlier and earlier.get("corpus_fingerprint") == scan.fingerprint else None
     same = _same_recordings(scan, data, cache_dir, workers, progress, earlier)
-    split = deal(scan, data, seed, same)
+    known = _known_groups(scan, data, cache_dir, workers, progress, earlier)
+    was_lenient = None if earlier is None or "on_two_sides" in earlier.get("data", {}) else True
+    split = deal(scan, data, seed, same, known, was_lenient)
     resolved = {family: settings_of_family(family, resolve_features(settings, scan), corpus) for family, settings in features.items()}
+    if data.split == "naive":
+        require_families_with_segments(values or {family: single_values(family) for family in features}, resolved)
     inputs, unavailable = {}, {}
     for family, settings in resolved.items():
         try:
@@ -282,7 +308,10 @@ def open_task(
             raise SettingsError(str(error)) from error
         except Unavailable as error:
             unavailable[family] = str(error)
-    opened = TaskData(corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable, same_recording=same)
+    opened = TaskData(
+        corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable,
+        same_recording=same, known_groups=known, naive={"seed": seed, "holdout": data.validation.holdout} if data.split == "naive" else None,
+    )  # fmt: skip
     for k in set(fold_counts) - {1}:
         opened.folds(k)
     return opened
@@ -291,11 +320,22 @@ def open_task(
 def _same_recordings(
     scan: Scan, data: DataSettings, cache_dir: Path, workers: int | None, progress: Progress | None, earlier: Mapping[str, Any] | None
 ) -> tuple[tuple[str, ...], ...]:
-    if earlier and earlier.get("corpus_fingerprint") == scan.fingerprint:
+    if earlier is not None:
         return tuple(map(tuple, earlier.get("same_recording", ())))
     if data.near_duplicates == "ignore":
         return ()
     return find_same_recordings(scan, cache_dir, workers, progress).sets
+
+
+def _known_groups(
+    scan: Scan, data: DataSettings, cache_dir: Path, workers: int | None, progress: Progress | None, earlier: Mapping[str, Any] | None
+) -> KnownGroups | None:
+    if data.groups not in ("artist", "album"):
+        return None
+    kept = (earlier or {}).get("known_groups")
+    if kept is not None and kept["by"] == data.groups:
+        return KnownGroups.of_data(kept)
+    return find_known_groups(scan, data.groups, cache_dir, workers, progress)
 
 
 def _jobs(wanted: Sequence[tuple[Input, int]]) -> list[dict[str, Any]]:

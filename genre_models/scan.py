@@ -54,7 +54,7 @@ class ScanRow:
         Root mean square, dB of full scale.
     duplicate_group : str or None
         The same for all readable files with the same bytes; None where there is only one.
-    official_part, group : str or None
+    official_part, group, album : str or None
         As `genre_models.corpus.Track` has them.
     decoded : str or None
         Hash of what was decoded: the same for the same samples or pixels in another container.
@@ -86,6 +86,7 @@ class ScanRow:
     duplicate_group: str | None = None
     official_part: str | None = None
     group: str | None = None
+    album: str | None = None
     decoded: str | None = None
     missing: str | None = None
     clipped_share: float | None = None
@@ -261,6 +262,7 @@ def _rows(tracks: tuple[Track, ...], stamps: dict, facts: dict[str, dict]) -> tu
                 duplicate_group=content[:12] if copies[content] > 1 and "reason" not in fact else None,
                 official_part=track.official_part,
                 group=track.group,
+                album=track.album,
                 **{name: fact.get(name) for name in _FACTS},
             )
         )

@@ -91,8 +91,8 @@ class SplitLists(_Section):
 
 # By its type, so that what is wrong with lists is said of lists.
 _Split = Annotated[
-    Annotated[SplitLists, Tag("lists")] | Annotated[Literal["official"], Tag("official")],
-    Discriminator(lambda value: "official" if isinstance(value, str) else "lists"),
+    Annotated[SplitLists, Tag("lists")] | Annotated[Literal["official", "naive"], Tag("word")],
+    Discriminator(lambda value: "word" if isinstance(value, str) else "lists"),
 ]
 
 
@@ -113,12 +113,16 @@ class DataSettings(_Section):
         Part of each class that is held out, 0.05 to 0.5.
     split_seed : int
         Deals held-out from development tracks, and nothing else does.
-    split : SplitLists, "official" or None
-        The user's own lists instead of a deal, or the split that the corpus was published with (FMA's).
+    split : SplitLists, "official", "naive" or None
+        The user's own lists instead of a deal, or the split that the corpus was published with (FMA's). ``naive`` deals the segments of
+        development tracks one by one, so that a track is learned from and validated on: only to show what that gains (`genre_models.naive`).
     validation : ValidationSettings
     groups : str
-        ``auto`` (byte-identical files stay together, and of FMA the tracks of an artist) or the path of a CSV with columns ``track,group``,
-        which adds groups to that.
+        What stays on one side besides copies of a recording. ``auto``: of FMA the tracks of an artist, else nothing. ``artist``, ``album``: by
+        the corpus's table or the tags of its files (`genre_models.known_groups`). ``recording``: nothing, of FMA too. Or the path of a CSV with columns
+        ``track,group``, which adds groups to ``auto``.
+    on_two_sides : {"refuse", "warn"}
+        Of lists that are given (``split``): what happens where the same content or group is on two of them.
     near_duplicates : {"group", "ignore"}
         ``group`` looks for the same recording in other bytes (`genre_models.fingerprints`): copies under one class stay together, copies under
         several classes are left out where tracks are dealt. ``ignore`` keeps byte-identical files together and looks for nothing else. A study
@@ -133,6 +137,7 @@ class DataSettings(_Section):
     split: _Split | None = None
     validation: ValidationSettings = ValidationSettings()
     groups: str = Field(default="auto", min_length=1)
+    on_two_sides: Literal["refuse", "warn"] = "refuse"
     near_duplicates: Literal["group", "ignore"] = "group"
 
     @field_validator("source", mode="before")

@@ -1,22 +1,27 @@
 """Training, validation and held-out tracks.
 
-Held-out tracks follow from ``data.split_seed`` alone, validation tracks from the study's seed. What belongs together lies on one side.
+Held-out tracks follow from ``data.split_seed`` alone, validation tracks from the study's seed. What belongs together lies on one side, which
+`genre_models.sides` checks of every split.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genre_models.errors import CorpusError
 from genre_models.folds import deal_folds
-from genre_models.grouping import Group, deal_groups, gather, read_groups
+from genre_models.grouping import Group, deal_groups, gather, number_recordings, read_groups
+from genre_models.known_groups import KnownGroups
+from genre_models.naive import NAIVE_NOTE
 from genre_models.scan import Scan, ScanRow
-from genre_models.settings import DataSettings, ValidationSettings
-from genre_models.split_lists import Parts, read_official, read_parts, warn_of_ties_across
+from genre_models.settings import DataSettings, SplitLists, ValidationSettings
+from genre_models.sides import check_sides, find_torn, warn_of_ties_across
+from genre_models.split_lists import Parts, read_official, read_parts
+from genre_models.split_notes import contradictory, note_copies, note_recordings
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,26 @@ class Split:
     test_groups: tuple[Group, ...] = field(default=(), repr=False)
 
 
-def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]] = ()) -> Split:
+@dataclass(frozen=True)
+class _Ties:
+    """What stays together: `gather` with the corpus's and the user's groups, and the recordings that lie in several files."""
+
+    group_of: Mapping[str, str]
+    same: Sequence[Sequence[str]]
+    published: bool
+    source: str
+
+    def gather(self, rows: Iterable[ScanRow]) -> list[Group]:
+        return gather(rows, self.group_of, self.same, published=self.published)
+
+    def check(self, parts: Parts, *, given: bool, lenient: bool) -> None:
+        torn = find_torn(parts, self.group_of, number_recordings(self.same), self.published)
+        check_sides(torn, given=given, lenient=lenient, groups=self.source)
+
+
+def deal(
+    scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]] = (), known: KnownGroups | None = None, lenient: bool | None = None
+) -> Split:
     """Deal the readable tracks of a scan into parts.
 
     Parameters
@@ -65,6 +89,10 @@ def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]
     same : sequence of sequence of str
         Ids of tracks that hold one recording (`genre_models.fingerprints.SameRecordings.sets`), by the rule that
         `genre_models.fingerprints.same_recording` states. Without it byte-identical files stay together, whatever their classes.
+    known : KnownGroups, optional
+        Where ``data.groups`` is ``artist`` or ``album``.
+    lenient : bool, optional
+        Whether lists that are given may have something on two sides; None is as ``data.on_two_sides`` says.
 
     Returns
     -------
@@ -73,38 +101,60 @@ def deal(scan: Scan, data: DataSettings, seed: int, same: Sequence[Sequence[str]
     Raises
     ------
     CorpusError
-        If a class has too few readable tracks to have one in each part, or a list or groups file can't be used.
+        If a class has too few readable tracks to have one in each part, a list or groups file can't be used, or something lies on two sides of
+        lists that are given.
     """
     readable = sorted((row for row in scan.rows if row.readable), key=lambda row: row.id)
     if not readable:
         raise CorpusError(
             f"none of the {len(scan.rows)} files of the corpus can be decoded; the first: {scan.rows[0].path}: {scan.rows[0].reason}"
         )
-    group_of, notes = ({}, []) if data.groups == "auto" else read_groups(data.groups, readable)
-    left_out = _contradictory(readable, same) if data.split is None else frozenset()
+    ties, notes = _read_ties(data, readable, same, known)
+    lists = data.split if data.split == "official" or isinstance(data.split, SplitLists) else None
+    left_out = contradictory(readable, same) if lists is None else frozenset()
     readable = [row for row in readable if row.id not in left_out]
-    groups = gather(readable, group_of, same)
-    if data.split is not None:
-        parts, list_notes = read_official(scan.rows) if data.split == "official" else read_parts(data.split, scan.rows)
-        notes += list_notes + warn_of_ties_across(_sides(parts, data.validation), groups)
-        parts = _complete_lists(parts, group_of, data, seed, same)
+    groups = ties.gather(readable)
+    if lists is not None:
+        parts, list_notes = read_official(scan.rows) if lists == "official" else read_parts(lists, scan.rows)
+        sides = _sides(parts, data.validation)
+        ties.check(sides, given=True, lenient=data.on_two_sides == "warn" if lenient is None else lenient)
+        notes += list_notes + warn_of_ties_across(sides, groups)
+        parts = _complete_lists(parts, ties, data, seed)
         used = [row for part in parts.values() for row in part]
     else:
         _check_enough(scan.rows, left_out)
         test, development = deal_groups(groups, data.test_fraction, data.split_seed, "held-out", keep=2)
         parts = {**_deal_validation(development, data.validation, seed), "test": _rows(test)}
-        notes += _note_recordings(readable, same, left_out) if same else _note_copies(groups)
+        ties.check(parts, given=False, lenient=False)
+        notes += note_recordings(readable, same, left_out) if same else note_copies(groups)
         used = readable
     ordered = {name: tuple(sorted(rows, key=lambda row: row.id)) for name, rows in parts.items()}
     test = ordered.get("test", ())
     labels = tuple(sorted({row.label for row in used}))
     if data.validation.folds is not None:
-        of = "the development tracks" if data.split is None else "the tracks given for train and validation together"
+        of = "the development tracks" if lists is None else "the tracks given for train and validation together"
         notes.append(f"validation by {data.validation.folds} folds of {of}; where one part is shown as validation, it is the first fold")
-    together = tuple(gather([*ordered["train"], *ordered["validation"]], group_of, same))
-    apart = tuple(gather(test, group_of, same))
+    notes += [NAIVE_NOTE] if data.split == "naive" else []
+    together = tuple(ties.gather([*ordered["train"], *ordered["validation"]]))
+    apart = tuple(ties.gather(test))
     name = name_split(test) if test else None
     return Split(ordered["train"], ordered["validation"], test, name, labels, tuple(notes), together, tuple(sorted(left_out)), apart)
+
+
+def _read_ties(data: DataSettings, readable: Sequence[ScanRow], same: Sequence[Sequence[str]], known: KnownGroups | None) -> tuple[_Ties, list[str]]:
+    """What ``data.groups`` asks for, and notes on it.
+
+    Raises
+    ------
+    CorpusError
+        If a file of groups can't be used.
+    """
+    if known is not None:
+        return _Ties(known.group_of, same, False, f"data.groups: {known.by}"), list(known.notes)
+    if data.groups in ("auto", "recording"):
+        return _Ties({}, same, data.groups == "auto", "data.groups"), []
+    group_of, notes = read_groups(data.groups, readable)
+    return _Ties(group_of, same, True, data.groups), notes
 
 
 def name_split(held_out: Iterable[ScanRow]) -> str:
@@ -131,12 +181,12 @@ def _sides(parts: Parts, validation: ValidationSettings) -> Parts:
     return {"train and validation": [*parts["train"], *parts["validation"]], **others}
 
 
-def _complete_lists(parts: Parts, group_of: dict[str, str], data: DataSettings, seed: int, same: Sequence[Sequence[str]]) -> Parts:
+def _complete_lists(parts: Parts, ties: _Ties, data: DataSettings, seed: int) -> Parts:
     if "validation" not in parts or data.validation.folds is not None:
         listed = [*parts["train"], *parts.get("validation", ())]
         where = "data.split: train and validation together" if "validation" in parts else "data.split.train"
         _check_classes(listed, least=2, where=where, why="one for training and one for validation")
-        parts = {**parts, **_deal_validation(gather(listed, group_of, same), data.validation, seed)}
+        parts = {**parts, **_deal_validation(ties.gather(listed), data.validation, seed)}
     labels = {row.label for rows in parts.values() for row in rows}
     if len(labels) < 2:
         raise CorpusError(f"data.split: its lists name tracks of one class only ({labels.pop()}), but at least 2 are needed")
@@ -184,41 +234,3 @@ def _folder(rows: Sequence[ScanRow], label: str) -> str:
 
 def _rows(groups: Iterable[Group]) -> list[ScanRow]:
     return [row for group in groups for row in group]
-
-
-def _note_copies(groups: Sequence[Group]) -> list[str]:
-    copies: dict[str, list[ScanRow]] = defaultdict(list)
-    for row in _rows(groups):
-        copies[row.content].append(row)
-    sets = [rows for rows in copies.values() if len(rows) > 1]
-    if not sets:
-        return []
-    notes = [f"sets of byte-identical files: {len(sets)} ({sum(map(len, sets))} tracks), each kept on one side of the split"]
-    across = [rows for rows in sets if len({row.label for row in rows}) > 1]
-    if across:
-        shown = "; ".join(" = ".join(row.id for row in rows) for rows in across[:3])
-        notes.append(
-            f"of these with different classes, so that a label must be wrong: {len(across)}: {shown}{'; …' if len(across) > 3 else ''}"
-        )
-    return notes
-
-
-def _contradictory(readable: Sequence[ScanRow], same: Sequence[Sequence[str]]) -> frozenset[str]:
-    """Ids of the tracks whose recording lies under several classes."""
-    label_of = {row.id: row.label for row in readable}
-    sets = [[id for id in ids if id in label_of] for ids in same]
-    return frozenset(id for ids in sets if len({label_of[id] for id in ids}) > 1 for id in ids)
-
-
-def _note_recordings(readable: Sequence[ScanRow], same: Sequence[Sequence[str]], left_out: frozenset[str]) -> list[str]:
-    """What was found of `same`; `readable` are the rows that are dealt."""
-    known = {row.id for row in readable}
-    sets = [there for ids in same if len(there := [id for id in ids if id in known]) > 1]
-    notes = []
-    if sets:
-        notes.append(f"recordings that lie in more than one file: {len(sets)} ({sum(map(len, sets))} tracks), each kept on one side of the split")
-    across = [ids for ids in same if left_out.intersection(ids)]
-    if across:
-        shown = "; ".join(" = ".join(ids) for ids in across[:3]) + ("; …" if len(across) > 3 else "")
-        notes.append(f"of one recording under several classes, so that a label must be wrong, and left out: {len(left_out)} tracks: {shown}")
-    return notes

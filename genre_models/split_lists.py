@@ -1,6 +1,6 @@
 """A split that is given: the user's text files that name the tracks of each part, or the one that a corpus was published with.
 
-Published lists run as published: what looks wrong in them (a file that is absent, copies in two parts) is said and not mended.
+A file that a list names and that is absent is said and not mended; whether something lies on two sides is `genre_models.sides`' business.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genre_models.errors import CorpusError
-from genre_models.grouping import Group
 from genre_models.scan import ScanRow
 from genre_models.settings import SplitLists
 from genre_models.track_names import TrackNames, tidy
@@ -100,19 +99,6 @@ def read_official(rows: Sequence[ScanRow]) -> tuple[Parts, list[str]]:
     if len(used) < len(readable):
         notes.append(f"readable tracks that the official split does not name and that are not used: {len(readable) - len(used)}")
     return parts, notes
-
-
-def warn_of_ties_across(parts: Parts, groups: Sequence[Group]) -> list[str]:
-    """Say where tracks that belong together lie in different parts."""
-    part_of = {row.id: part for part, rows in parts.items() for row in rows}
-    torn = [group for group in groups if len({part_of[row.id] for row in group if row.id in part_of}) > 1]
-    if not torn:
-        return []
-    example = " and ".join(f"{row.id} ({part_of[row.id]})" for row in torn[0] if row.id in part_of)
-    return [
-        "WARNING: sets of tracks that belong together (copies of a recording, or one group) but are spread over the parts of the split: "
-        f"{len(torn)}, so scores may be too good; it is run as given: {example}"
-    ]
 
 
 def _lines(file: Path, part: str) -> list[str]:

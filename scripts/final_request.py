@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from genre_models import resampling
 from genre_models.look import Request
+from genre_models.naive import CAVEAT
 from genre_models.retrain import Confirmed, Expected, Winner, recorded_rates
 from search.errors import SearchError, StudyError
 
@@ -58,6 +59,9 @@ def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | N
     for each in list_studies(studies_dir):
         view = read_study(studies_dir, each)
         view.prefer = prefer or view.prefer
+        if caveat := caveat_of(view):
+            console.print(f"passed over: study '{each}': {caveat}")
+            continue
         try:
             found.append((view, view.winner(resampling).value))
         except StudyError as error:
@@ -78,6 +82,11 @@ def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | N
     return best.name
 
 
+def caveat_of(view: StudyView) -> str | None:
+    """Why a study's scores are no result, as those of the naive split are; None where they are one."""
+    return view.run.get("caveat") or (CAVEAT if view.fingerprint.get("data", {}).get("split") == "naive" else None)
+
+
 def read_request(
     studies_dir: Path, name: str, again: str | None, families: bool = False, prefer: str | None = None
 ) -> tuple[StudyView, Request]:
@@ -88,12 +97,17 @@ def read_request(
     Raises
     ------
     StudyError
-        The study has no winner, no record of its data, or no held-out tracks.
+        The study has no winner, no record of its data, or no held-out tracks; or its scores are no result.
     """
     from search.study_view import read_study
 
     view = read_study(studies_dir, name)
     view.prefer = prefer or view.prefer
+    if caveat := caveat_of(view):
+        raise StudyError(
+            f"study '{name}': {caveat}: nothing that was chosen by them may look at held-out tracks. Search again without data.split: naive, "
+            "under another name"
+        )
     selection = view.selection(resampling)
     trial = selection.winner.trial
     if "split_id" not in view.run:

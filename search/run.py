@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
     p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
     p.add_argument("--prefer", nargs="+", metavar=("RULE", "X"), help="who wins: best (default), or cheapest-within X: the cheapest at most X worse than the best; X = ties: of those a paired test can't tell from it")
+    p.add_argument("--split", choices=("naive",), help="naive: deal the segments of development tracks one by one, to see how much that flatters; no result, and the study is named NAME-naive")
     p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
     p.add_argument("--warm-start", metavar="STUDY", nargs="+", help="a new study tries the best configurations of these studies first, and its sampler learns from their trials")
     p.add_argument("--replay", type=int, metavar="N", help="train trial N of the study again, alone, and compare its curve with the recorded one; writes nothing")
@@ -105,6 +106,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
     """The command line's values, laid over the file."""
     given = {
         "data.source": options.data if options.data is None or len(options.data) > 1 else options.data[0],
+        "data.split": options.split,
         "study": options.study,
         "engine": options.engine,
         "workers": options.workers,
@@ -121,6 +123,8 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         # So that the first corpus of the user's own does not collide with the demo's study.
         folder = Path(options.data[0].partition(":")[2] or options.data[0]).expanduser().resolve()
         given["study"] = f"{options.space.stem}-{_as_name(folder.name)}"
+    if options.split is not None and options.study is None:
+        given["study"] = f"{given.get('study', options.space.stem)}-{options.split}"
     return given
 
 
@@ -181,14 +185,14 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             screen=lambda spec: screen(spec, task),
             watching=lambda owner: watch_study(console, owner, config.budget),
             address=address,
-            about={"corpus": corpus_text(data.corpus)},
+            about={"corpus": corpus_text(data.corpus, data.caveat)} | ({"caveat": data.caveat} if data.caveat else {}),
             folds=folds_of(config),
             defaults=defaults_of(config),
             blocked=blocked,
             sources=sources,
             lease=lease,
         )
-        return tell_results(location, config, finished, data.corpus, console, resampling)
+        return tell_results(location, config, finished, data.corpus, console, resampling, data.caveat)
 
 
 def _tell_doubts(data: TaskData, console: Console) -> None:

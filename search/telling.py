@@ -47,9 +47,10 @@ def tell_corpus(data: Any, console: Console) -> None:
     console.print("\n".join(lines), markup=False, highlight=False)
 
 
-def corpus_text(corpus: Any) -> str:
-    """The corpus as it is named beside scores."""
-    return "demo (music made by this program)" if corpus.demo else corpus.name
+def corpus_text(corpus: Any, caveat: str | None = None) -> str:
+    """The corpus as it is named beside scores; with `caveat`, why they are no result."""
+    name = "demo (music made by this program)" if corpus.demo else corpus.name
+    return f"{name}; {caveat}" if caveat else name
 
 
 def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str) -> None:
@@ -67,7 +68,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "labels": list(data.split.labels),
         "corpus_fingerprint": data.scan.fingerprint,
         "split_id": data.split.split_id,
-        "same_recording": [list(ids) for ids in data.same_recording],
+        **data.dealt_with(),
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "precision": precision,
@@ -104,22 +105,24 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         raise SearchError(f"{file}: can't be read ({error}); put it back, or remove the study's folder to begin anew") from error
 
 
-def tell_results(location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console, statistics: Statistics) -> int:
-    """The leaderboard, the winner and its doubts, where things are, and what to do next; returns the exit code."""
+def tell_results(
+    location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console, statistics: Statistics, caveat: str | None = None
+) -> int:
+    """The leaderboard, the winner and its doubts, where things are, and what to do next; returns the exit code. With `caveat` all say why they are no result."""
     from search.leaderboard import print_leaderboard, write_leaderboard
     from search.winner import winner_lines
 
     folder, maximize = location.folder, config.objective.direction == "maximize"
     selection = _selection(config, finished.trials, statistics)
     with _writing(folder / "leaderboard.csv"):
-        write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus), selection)
+        write_leaderboard(folder / "leaderboard.csv", finished.trials, maximize, config.objective.metric, corpus_text(corpus, caveat), selection)
     if finished.stop_reason:
         console.print(f"stopped: {finished.stop_reason}", markup=False, highlight=False)
     else:
         more = "; to go on, give the study more with --trials" if config.sampler != "grid" else ""
         console.print(f"done: {sum(t.counts for t in finished.trials)} trials{more}", markup=False, highlight=False)
     if any(t.is_full for t in finished.trials):
-        title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget"
+        title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget{f'; {caveat}' if caveat else ''}"
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title, selection=selection)
         for line in () if selection is None else winner_lines(selection, config.objective.metric):
             console.print(line, markup=False, highlight=False)
@@ -134,7 +137,10 @@ def tell_results(location: Location, config: SearchConfig, finished: Finished, c
     if finished.trouble is not None:
         console.print(f"note: what nobody needs any more could not all be removed: {finished.trouble}", markup=False, highlight=False)
     console.print(f"dashboard:   optuna-dashboard {database}", markup=False, highlight=False)
-    console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
+    if caveat:
+        console.print(f"never:       a look at held-out tracks with this study. {caveat}", markup=False, highlight=False)
+    else:
+        console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
     if finished.failing:
         return SearchError.exit_code
     return 130 if finished.interrupted else 0

@@ -136,7 +136,9 @@ def _choose(table: Path, tree: Path, files: dict[str, Path], subset: str | None)
         elif not row.genre:
             chosen.without_genre.append(row.id)
         else:
-            chosen.tracks.append(Track(row.id, row.genre, path, row.part or None, f"artist {row.artist}" if row.artist else None))
+            artist = f"artist {row.artist}" if row.artist else None
+            album = f"album {row.album}" if row.album.isdecimal() else None  # -1 and nothing are no album
+            chosen.tracks.append(Track(row.id, row.genre, path, row.part or None, artist, album))
     chosen.strangers = sorted(left)
     return chosen
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from genre_models.errors import CorpusError
 
 COLUMNS = {"part": ("set", "split"), "subset": ("set", "subset"), "genre": ("track", "genre_top"), "artist": ("artist", "id")}
+OPTIONAL = {"album": ("album", "id")}
 PARTS = {"training": "train", "validation": "validation", "test": "test"}
 
 
@@ -34,8 +35,8 @@ class TableRow(NamedTuple):
         The smallest one that the track is in.
     genre : str
         Its one root genre.
-    artist : str
-        Number.
+    artist, album : str
+        Numbers; a table without albums has none.
     """
 
     id: str
@@ -43,6 +44,7 @@ class TableRow(NamedTuple):
     subset: str
     genre: str
     artist: str
+    album: str = ""
 
 
 def read_table(path: Path) -> Iterator[TableRow]:
@@ -84,7 +86,7 @@ def _places(path: Path, groups: list[str], names: list[str]) -> dict[str, int]:
             f"{path}: is not FMA's table: its first two rows name no column {', '.join(missing)}; "
             "take tracks.csv as it is in fma_metadata.zip"
         )
-    return {field: place[column] for field, column in COLUMNS.items()}
+    return {field: place[column] for field, column in (COLUMNS | OPTIONAL).items() if column in place}
 
 
 def _parse(path: Path, row: list[str], places: dict[str, int], line: int) -> TableRow:
@@ -95,4 +97,4 @@ def _parse(path: Path, row: list[str], places: dict[str, int], line: int) -> Tab
         )
     # Interned: few texts stand in many rows.
     found = {field: sys.intern(row[place].strip()) for field, place in places.items()}
-    return TableRow(row[0].zfill(6), PARTS.get(found["part"], ""), found["subset"], found["genre"], found["artist"])
+    return TableRow(row[0].zfill(6), PARTS.get(found["part"], ""), found["subset"], found["genre"], found["artist"], found.get("album", ""))

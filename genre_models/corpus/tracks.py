@@ -31,6 +31,8 @@ class Track:
         Where the source's own split puts it.
     group : str or None
         Tracks of one group stay on one side of a split; of FMA it is the artist.
+    album : str or None
+        Where the source knows it; as `group`, a name that no other album has.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Track:
     path: Path
     official_part: str | None = None
     group: str | None = None
+    album: str | None = None
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ COLUMNS = [(group, name) for group, names in _NAMES.items() for name in names.sp
 BIOGRAPHY = '<p>Born in "Ghent",\nlater\r\nof nowhere.</p>\n1,2,3\n' * 3
 
 
-def row(id: int, genre: str = "", artist: int = 1, part: str = "training", subset: str = "small") -> dict[tuple[str, str] | None, object]:
+def row(id: int, genre: str = "", artist: int = 1, part: str = "training", subset: str = "small", album: object = "") -> dict[tuple[str, str] | None, object]:
     """One line of the table; None is the track's number."""
     return {
         None: id,
+        ("album", "id"): album,
         ("album", "information"): f"<p>Album, no. {id}</p>",
         ("artist", "bio"): BIOGRAPHY,
         ("artist", "id"): artist,

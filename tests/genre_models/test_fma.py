@@ -149,7 +149,7 @@ def test_a_row_is_read_whatever_is_in_its_texts(tmp_path: Path) -> None:
     long = row(3, "Rock") | {("artist", "bio"): "x" * 300_000}  # beyond the csv module's own limit
     before = csv.field_size_limit()
     rows = list(read_table(write_table(tmp_path / "tracks.csv", [row(2, "Old-Time / Historic", 7, "test", "large"), long])))
-    assert rows[0] == ("000002", "test", "large", "Old-Time / Historic", "7")
+    assert rows[0] == ("000002", "test", "large", "Old-Time / Historic", "7", "")
     assert [each.id for each in rows] == ["000002", "000003"]
     assert csv.field_size_limit() == before
 
@@ -240,7 +240,9 @@ def test_lists_name_fma_tracks_by_number_or_file(playing: Path, scan: Scan, tmp_
     (tmp_path / "train.txt").write_text("000011\nfma_small/000/000021.mp3\n000/000051.wav\n61\n")
     (tmp_path / "test.txt").write_text("12\n000041\n999999\n")
     lists = {part: str(tmp_path / f"{part}.txt") for part in ("train", "test")}
-    split = deal(scan, DataSettings(source=f"fma:{playing}", split=lists), 0)
+    with pytest.raises(CorpusError, match=r"an artist lies on two sides: artist 1: 000011 \(train\) = 000012 \(test\)"):
+        deal(scan, DataSettings(source=f"fma:{playing}", split=lists), 0)
+    split = deal(scan, DataSettings(source=f"fma:{playing}", split=lists, on_two_sides="warn"), 0)
     assert {track.id for track in (*split.train, *split.validation)} == {"000011", "000021", "000051", "000061"}
     assert [track.id for track in split.test] == ["000012", "000041"]
     assert any("1 of 3 tracks have no readable file" in note for note in split.notes)

@@ -27,6 +27,7 @@ def test_data_defaults_are_those_of_the_design() -> None:
         "split": None,
         "validation": {"holdout": 0.2},
         "groups": "auto",
+        "on_two_sides": "refuse",
         "near_duplicates": "group",
     }
 

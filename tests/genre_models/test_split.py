@@ -202,15 +202,20 @@ def test_lists_without_test_hold_nothing_out_and_validation_is_dealt_from_train(
     assert Counter(row.label for row in split.train) == {"rock": 8, "jazz": 8}
 
 
-def test_copies_across_lists_are_noted_loudly(tmp_path: Path) -> None:
+def test_copies_across_lists_are_an_error_that_names_them_and_the_ways_out(tmp_path: Path) -> None:
     scan = make_scan(rock=2, jazz=2)
     rows = [replace(row, content="same") if row.label == "rock" else row for row in scan.rows]
     lists = write_lists(tmp_path, train="rock/rock.00000\njazz/jazz.00000\n", validation="rock/rock.00001\njazz/jazz.00001\n")
-    split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists), 0)
+    said = r"byte for byte: rock/rock.00000 \(train\) = rock/rock.00001 \(validation\)\. .* write data.on_two_sides: warn"
+    with pytest.raises(CorpusError, match=said):
+        deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists), 0)
+    published = deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists, on_two_sides="warn"), 0)
     assert any(
         "WARNING: sets" in note and "parts of the split: 1," in note and "rock/rock.00000 (train) and rock/rock.00001 (validation)" in note
-        for note in split.notes
+        for note in published.notes
     )
+    before = deal(replace(scan, rows=tuple(rows)), DataSettings(split=lists), 0, lenient=True)  # a study of before they were refused
+    assert before == published
 
 
 def test_folds_join_what_two_lists_tear(tmp_path: Path) -> None:
@@ -221,8 +226,8 @@ def test_folds_join_what_two_lists_tear(tmp_path: Path) -> None:
     assert not any("WARNING" in note for note in split.notes)
     assert len({fold for id, fold in deal_folds(split.groups, 2, 0).items() if id in ("rock/rock.00000", "rock/rock.00001")}) == 1
     rows[4] = replace(rows[4], content=rows[0].content)  # and on that of test
-    split = deal(replace(scan, rows=tuple(rows)), DataSettings(split=made_lists(tmp_path), validation={"folds": 2}), 0)
-    assert any("WARNING" in note and "rock/rock.00000 (train and validation) and" in note and "rock/rock.00004 (test)" in note for note in split.notes)
+    with pytest.raises(CorpusError, match=r"rock/rock.00000 \(train and validation\) = rock/rock.00004 \(test\) = rock/rock.00001"):
+        deal(replace(scan, rows=tuple(rows)), DataSettings(split=made_lists(tmp_path), validation={"folds": 2}), 0)
 
 
 def made_lists(folder: Path) -> dict[str, str]:
