@@ -23,6 +23,7 @@ from genre_models import final, retrain, verdict
 from genre_models.comparison import Compared
 from genre_models.durable import fsync_path, sha256_tree
 from genre_models.errors import SealedError
+from genre_models.evidence import write_held_out
 from genre_models.seal import Also, Candidate, Look, Seal, Standing
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], s
         found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors, groups)
         others.append(Compared(found, _pipeline(_also(folder, one.family)), expected.get(one.family)))
     metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
+    write_held_out(folder / "evidence", evaluation, rows, pipeline, metrics["calibration"])  # while the seal is open: nobody else may read these files
     verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)
     scores = {key: metrics[key] for key in verdict.IN_THE_RECEIPT}
     also = {entry["family"]: {key: entry[key] for key in verdict.IN_THE_RECEIPT} for entry in metrics["also"]}

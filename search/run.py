@@ -6,6 +6,7 @@ A composition root: the one place of this package that knows both the engine and
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -28,6 +29,7 @@ from search.worker import available_cores
 if TYPE_CHECKING:
     from genre_models.prepare import TaskData
     from search.config import SearchConfig
+    from search.location import Location
     from search.progress import Stages
 
 EPILOG = """examples:
@@ -167,14 +169,14 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
-            _tell_doubts(data, console)
+            doubts = _tell_doubts(data, console)
             fingerprint = fingerprint_of(config, data, precision)
             require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
             blocked = unavailable_families(config, data, console)
             possible = [pair for family, wanted in data.inputs.items() if family not in blocked for pair in wanted]
             needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
-        write_run(folder, config, data, task, precision)
+        write_run(folder, config, data, task, precision, doubts)
         finished = drive(
             config,
             studies_dir=studies_dir,
@@ -192,15 +194,39 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             sources=sources,
             lease=lease,
         )
-        return tell_results(location, config, finished, data.corpus, console, resampling, data.caveat)
+        code = tell_results(location, config, finished, data.corpus, console, resampling, data.caveat)
+    _write_report(location, config, data, console)  # out here, where the variable that names a database can be read again
+    return code
 
 
-def _tell_doubts(data: TaskData, console: Console) -> None:
+def _tell_doubts(data: TaskData, console: Console) -> list[str]:
     """What the scan says against the corpus, in short; scripts/doctor.py has the rest."""
     from genre_models.doctor import short_notes
 
-    for note in short_notes(data.scan, data.corpus):
+    notes = short_notes(data.scan, data.corpus)
+    for note in notes:
         console.print(f"doctor: {note}", markup=False, highlight=False)
+    return notes
+
+
+def _write_report(location: Location, config: SearchConfig, data: TaskData, console: Console) -> None:
+    """The study as one page. The search is done and recorded by now, so whatever is in the way of the page fails nothing."""
+    from genre_models.evidence import ValidationEvidence, read_looks
+    from search.report import gather_evidence, write_report
+    from search.report.verdict import selection_of
+    from search.study_view import read_study
+
+    try:
+        view = read_study(location.folder.parent, location.name, config.storage)
+        selected = selection_of(view, resampling)
+        make = ValidationEvidence(lambda: (data.development, data.corpus.kind))
+        troubles = gather_evidence(view, selected[0], location.folder, make, GenreModelsError)
+        looks = read_looks(location.folder / "final")
+        path = write_report(view, location.folder, statistics=resampling, looks=looks, troubles=troubles, selected=selected)
+        console.print(f"report:      {Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path}", markup=False, highlight=False)
+    except Exception as error:
+        told = f"note: no report was written ({type(error).__name__}: {error}); scripts/report.py --study {location.name} tries again"
+        console.print(told, markup=False, highlight=False)
 
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from search.confirm import finalists, next_to_confirm
@@ -94,6 +95,8 @@ class StudyView:
         What its trials have in common (`search.fingerprint`).
     prefer : str
         Which of those near the best wins (`search.preference`).
+    distributions : dict
+        Optuna's distribution of each parameter that a trial has, by its name in the study; as of the newest trial.
     """
 
     def __init__(
@@ -107,7 +110,9 @@ class StudyView:
         confirm: dict[str, int] | None = None,
         fingerprint: Mapping[str, Any] | None = None,
         prefer: str = "best",
+        distributions: Mapping[str, BaseDistribution] | None = None,
     ) -> None:
+        self.distributions = dict(distributions or {})
         self.fingerprint = dict(fingerprint or {})
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
         self.elapsed_seconds, self.confirm, self.prefer = elapsed_seconds, confirm, prefer
@@ -204,14 +209,15 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
                 raise _no_study(studies_dir, name)
             attrs = known[name]
             study = optuna.load_study(study_name=name, storage=database)
-            trials = [trial_of(t) for t in database.get_all_trials(study._study_id)]
+            stored = database.get_all_trials(study._study_id)
+            trials, distributions = [trial_of(t) for t in stored], {key: found for t in stored for key, found in t.distributions.items()}
             maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
     finally:
         database.engine.dispose()
     run_file = location.folder / "run.json"
     run = json.loads(run_file.read_text()) if run_file.is_file() else {}
     elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("prefer", "best")
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer)
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer, distributions)
 
 
 def _no_study(studies_dir: Path, name: str) -> StudyError:

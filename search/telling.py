@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -53,8 +53,8 @@ def corpus_text(corpus: Any, caveat: str | None = None) -> str:
     return f"{name}; {caveat}" if caveat else name
 
 
-def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str) -> None:
-    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split."""
+def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str, doubts: Sequence[str] = ()) -> None:
+    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split; `doubts` are what was found against the data."""
     run = {
         "schema": 1,
         "study": config.study,
@@ -71,6 +71,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         **data.dealt_with(),
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
+        "doctor": list(doubts),
         "precision": precision,
         "versions": {name: version(name) for name in VERSIONS},
         "python": platform.python_version(),

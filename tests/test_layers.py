@@ -15,9 +15,12 @@ ROOTS = {ROOT / "search" / "run.py"}
 #: One owner for each outside library (docs/design.md): package -> files of search/ that may import it.
 OWNERS = {
     "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "pool", "shipping", "token", "worker")},
-    "optuna": {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "mirror.py"},
+    "optuna": {f"dashboard/{part}.py" for part in ("evidence", "folder_storage", "shown_study", "study_reader")} | {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "mirror.py", "report/importance.py"},
+    "plotly": {"report/page.py"},
+    "optuna_dashboard": {"dashboard/app.py", "dashboard/shown_study.py"},
+    "waitress": {"dashboard/command.py"},
     "cmaes": {"cma_es.py"},
-    "sqlalchemy": {"storage.py", "trial_rows.py", "database.py", "advisory_lock.py"},
+    "sqlalchemy": {"dashboard/study_reader.py", "storage.py", "trial_rows.py", "database.py", "advisory_lock.py"},
     "psycopg": {"database.py"},
     "yaml": {"space_file.py"},
     "fsspec": {"remote_depot.py"},

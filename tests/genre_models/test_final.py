@@ -161,7 +161,7 @@ def test_a_look_leaves_everything_it_promises(tmp_path, data, task):
     request = request_of(tmp_path, data)
     taken = look.take(request, task, data.split.test, SILENT)
     folder = tmp_path / "studies" / "s" / "final"
-    assert {path.name for path in folder.iterdir()} == {"model", "metrics.json", "predictions.csv", "confusion.png", "curves.png", "reliability.png", "card.md"}
+    assert {path.name for path in folder.iterdir()} == {"model", "metrics.json", "predictions.csv", "confusion.png", "curves.png", "reliability.png", "card.md", "evidence"}
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["model_sha256"] == sha256_file(folder / "model" / "model.keras") == taken.opened["models"]["model.keras"]
     assert (metrics["look"], metrics["split_id"], metrics["study"], metrics["trial"]) == (1, data.split.split_id, "s", 4)

@@ -1,0 +1,69 @@
+"""How to do it again: the commands, exactly, and what they were run with. Pure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from search.study_view import StudyView
+from search.trial import Trial
+
+
+def commands(view: StudyView, folder: Path, winner: Trial | None) -> dict[str, str]:
+    """Command lines by what they are for: ``search``, ``look``, ``report``, ``dashboard`` and, where there is a winner, ``replay``.
+
+    Paths are relative where the study lies below the working directory, as the program prints them.
+    """
+    shown = _shown(folder)
+    studies = [] if shown.parent == Path("studies") else ["--studies-dir", str(shown.parent)]
+    name = ["--study", view.name]
+    search = ["python", "-m", "search.run", "--space", str(shown / "space.yaml"), *name, *_data(view), *studies]
+    found = {
+        "search": _line(search),
+        "look": _line(["python", "scripts/final_eval.py", *name, *studies]),
+        "report": _line(["python", "scripts/report.py", *name, *studies]),
+    }
+    if (folder / "study.db").exists():
+        found["dashboard"] = _line(["optuna-dashboard", f"sqlite:///{shown / 'study.db'}"])
+    if winner is not None:
+        found["replay"] = _line([*search, "--replay", str(winner.number)])
+    return found
+
+
+def _data(view: StudyView) -> list[str]:
+    source, seed = view.run.get("data", {}).get("source"), view.run.get("seed")
+    sources = source if isinstance(source, list) else [] if source is None else [source]
+    return [*(["--data", *map(str, sources)] if sources else []), *(["--seed", str(seed)] if seed is not None else [])]
+
+
+def _line(words: Sequence[str]) -> str:
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _shown(folder: Path) -> Path:
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def facts(view: StudyView) -> list[tuple[str, str]]:
+    """What the study was run with: names and values."""
+    run, told = view.run, []
+    tracks = run.get("tracks", {})
+    if tracks:
+        parts = f"{tracks.get('train', 0):,} train, {tracks.get('validation', 0):,} validation, {tracks.get('held_out', 0):,} held out"
+        told.append(("tracks", parts))
+    told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("precision", "precision")) if run.get(key) is not None]
+    told += [("folds", str(view.run["data"]["validation"]["folds"]))] if _folds(run) else []
+    machine = run.get("machine", {})
+    if machine:
+        told.append(("machine", f"{machine.get('platform')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"))
+    versions = {"python": run.get("python"), **run.get("versions", {})}
+    told.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items() if version)))
+    return [(name, value) for name, value in told if value]
+
+
+def _folds(run: dict[str, Any]) -> int | None:
+    validation = run.get("data", {}).get("validation")
+    return validation.get("folds") if isinstance(validation, dict) else None

@@ -1,0 +1,156 @@
+"""The first thing on the page, in words that need no explanation: who won, how sure that is, and what number to quote. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.errors import StudyError
+from search.report.scores import Scale
+from search.selection import Selection, Statistics
+from search.study_view import StudyView
+
+_NAMED = 6  # trials that are named one by one, at most
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number, large: what it is, the number, its 95 % interval, and what to make of it."""
+
+    label: str
+    value: str
+    interval: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the page begins with.
+
+    Attributes
+    ----------
+    headline : str
+    tiles : tuple of Tile
+    sentences : tuple of str
+    ask : str
+        What to do for the number that is still missing; empty where nothing is.
+    command : str
+        The command for that.
+    """
+
+    headline: str
+    tiles: tuple[Tile, ...] = ()
+    sentences: tuple[str, ...] = ()
+    ask: str = ""
+    command: str = ""
+
+
+def selection_of(view: StudyView, statistics: Statistics | None) -> tuple[Selection | None, str]:
+    """The winner and what is known of it; or None, and the reason in words."""
+    try:
+        return view.selection(statistics), ""
+    except StudyError as error:
+        return None, str(error)
+
+
+def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequence[Mapping[str, Any]], look_command: str, search_command: str) -> Verdict:
+    """The verdict.
+
+    Parameters
+    ----------
+    view : StudyView
+    selection : Selection or None
+    reason : str
+        Why there is no winner.
+    looks : sequence of mapping
+        What looks at held-out tracks came to: ``look, trial, family, n, scores, others`` (docs/design.md, section 6).
+    look_command, search_command : str
+        The commands that take a look, and that go on with the search.
+    """
+    if selection is None:
+        return Verdict("There is no winner yet", sentences=(f"{reason[:1].upper()}{reason[1:]}.",), ask="Go on with the search:", command=search_command)
+    scale, winner = Scale(view.metric or "score"), selection.winner
+    look = next((each for each in reversed(looks) if each["trial"] == winner.trial.number), None)
+    tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
+    tiles += _expected(selection, scale)
+    tiles += _held_out(look)
+    sentences = [_what_was_done(view, selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
+    headline = f"{winner.trial.family} won: trial {winner.trial.number}"
+    if look is not None:
+        return Verdict(headline, tuple(tiles), (*sentences, *_quote(look)))
+    none = view.run.get("split_id", "") is None
+    if none or looks:
+        return Verdict(headline, tuple(tiles), (*sentences, *(("Nothing was held out, so there is no number that no choice was made by.",) if none else ())))
+    return Verdict(headline, tuple(tiles), tuple(sentences), "The number to quote is still missing: the score on tracks that no search has seen. It can be had once:", look_command)
+
+
+def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
+    counted, full = sum(t.counts for t in view.trials), len(selection.contenders)
+    families = len({t.family for t in view.trials})
+    minutes = view.elapsed_seconds / 60
+    spent = f" in {minutes:.0f} minutes" if 1 <= minutes < 120 else f" in {minutes / 60:.1f} hours" if minutes >= 120 else ""
+    kinds = f" of {families} families" if families > 1 else ""
+    winner = selection.winner
+    folds = "" if winner.scored is winner.trial else f", scored again on {winner.scored.spec.get('folds')} folds"
+    epochs = "" if winner.trial.is_at_once else f" Its best epoch was {winner.trial.outcome.get('best_epoch', '?')} of {winner.trial.spec.get('epochs', '?')}."
+    which = "the best" if selection.prefer is None else "the one chosen"
+    return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
+
+
+def _preference(selection: Selection, scale: Scale) -> list[str]:
+    best = selection.contenders[0]
+    if selection.prefer is None or best is selection.winner:
+        return []
+    return [f"By the rule '{selection.prefer}' the cheapest of those near the best won; the highest score was trial {best.trial.number}'s, {scale.text(best.value)}."]
+
+
+def _expected(selection: Selection, scale: Scale) -> list[Tile]:
+    found = selection.expected
+    if found is None or found.states == 1:
+        return []
+    among = f"{found.candidates} full trials and their epochs" if found.candidates > 1 else f"its {found.states} epochs"
+    return [Tile("what that is worth", scale.text(found.expected), scale.interval(found.interval), f"after the optimism of choosing among {among}")]
+
+
+def _held_out(look: Mapping[str, Any] | None) -> list[Tile]:
+    if look is None:
+        return [Tile("held out", "not looked at", "", "the number to quote; see below")]
+    score = look["scores"][0]
+    scale = Scale(score["name"])
+    label = f"{score['name']} on held-out tracks"
+    return [Tile(label, scale.text(score["value"]), scale.interval(score["interval"]), f"{look['n']:,} tracks that no search process had seen: the number to quote")]
+
+
+def _ties(selection: Selection, scale: Scale) -> list[str]:
+    against = selection.against_winner
+    if not against:
+        return []
+    ties = [each for each in selection.contenders if each.trial.number in against and against[each.trial.number].is_tie]
+    if not ties:
+        return ["It is better than every other trial that was trained to the end, beyond chance (paired test, 95 %)."]
+    named = ", ".join(str(each.trial.number) for each in ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
+    lines = [f"It can't be told apart from {len(ties)} of the other {len(against)} (paired test, 95 %): trial{'s' if len(ties) > 1 else ''} {named}. Any of these may be as good."]
+    cheapest = min((each for each in ties), key=lambda each: each.trial.outcome.get("fit_seconds", float("inf")))
+    ours, theirs = selection.winner.trial.outcome.get("fit_seconds"), cheapest.trial.outcome.get("fit_seconds")
+    if ours and theirs and theirs < ours / 2:
+        lines.append(f"The cheapest of them, trial {cheapest.trial.number} ({cheapest.trial.family}, {scale.text(cheapest.value)}), took {theirs:.3g} s to fit, the winner {ours:.3g} s.")
+    return lines
+
+
+def _other_looks(looks: Sequence[Mapping[str, Any]], shown: Mapping[str, Any] | None, winner: int) -> list[str]:
+    lines = []
+    for look in looks:
+        if look is shown:
+            continue
+        score = look["scores"][0]
+        scale = Scale(score["name"])
+        why = "" if look["trial"] == winner else ", which is not the winner any more"
+        lines.append(f"Look {look['look']} was at trial {look['trial']} ({look['family']}){why}: {scale.text(score['value'])} on {look['n']:,} held-out tracks.")
+    return lines
+
+
+def _quote(look: Mapping[str, Any]) -> list[str]:
+    more = [f"{each['name']} {Scale(each['name']).text(each['value'])}" for each in look["scores"][1:]]
+    again = f" It was look {look['look']} at these tracks, so they are not as fresh as they were." if look["look"] > 1 else ""
+    return [f"The final model was trained anew on all other tracks and scored once on {look['n']:,} held-out ones{': ' + ', '.join(more) if more else ''}.{again}"]
