@@ -114,7 +114,19 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         tell_plan(request, view, console)
         look = take(request, view, options.data, console)
     tell(request, look, view, "the verdict", console)
+    write_report(studies_dir, name, options.data, console)
     return 0
+
+
+def write_report(studies_dir: Path, name: str, moved: Sequence[str] | None, console: Console) -> None:
+    """The study's page again, now with what the look found. The look is on its receipt by now: what is in the way of the page fails nothing."""
+    from scripts.report import report_study
+
+    try:
+        path = report_study(studies_dir, name, console, moved)
+        console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    except Exception as error:
+        console.print(f"note: no report was written ({type(error).__name__}: {error}); scripts/report.py --study {name} tries again")
 
 
 def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
@@ -175,6 +187,7 @@ def development_task(data: TaskData, request: looks.Request, view: StudyView, pr
     *_, failed = data.prepare_features(progress=progress) if train else ({},)
     task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
     task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
+    task["about"] = {"corpus": data.corpus.name, "source": data.corpus.source, "data": view.run["data"], "tracks": view.run["tracks"]}
     if train:
         data.prepare_networks(task, progress)
         if data.unavailable:

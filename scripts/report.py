@@ -25,6 +25,7 @@ from search.errors import SearchError
 
 if TYPE_CHECKING:
     from genre_models.corpus import Progress
+    from genre_models.prepare import TaskData
     from search.study_view import StudyView
 
 EPILOG = """what is on the page, in this order:
@@ -95,6 +96,7 @@ def report_study(studies_dir: Path, name: str, console: Console, moved: Sequence
     OSError
         The page can't be written.
     """
+    from genre_models.doctor import short_notes
     from search.location import locate
     from search.progress import Stages
     from search.report import gather_evidence, write_report
@@ -104,18 +106,26 @@ def report_study(studies_dir: Path, name: str, console: Console, moved: Sequence
     view = read_study(studies_dir, name)
     folder = locate(studies_dir, name).folder
     selected = selection_of(view, resampling)
+    opened: list[TaskData] = []
+
+    def development() -> tuple[Sequence[Mapping[str, Any]], str]:
+        opened.append(open_data(view, studies_dir, moved, stages))
+        return opened[0].development, opened[0].corpus.kind
+
     with Stages(console) as stages:
-        make = ValidationEvidence(lambda: development_tracks(view, studies_dir, moved, stages))
+        make = ValidationEvidence(development)
         troubles = gather_evidence(view, selected[0], folder, make, GenreModelsError)
     if make.trouble is not None:
         troubles.append(f"pictures and sound: {make.trouble}")
     for trouble in troubles:
         console.print(f"note: {trouble}")
-    return write_report(view, folder, statistics=resampling, looks=read_looks(folder / "final"), troubles=troubles, output=output, selected=selected)
+    doubts = short_notes(opened[0].scan, opened[0].corpus) if opened and "doctor" not in view.run else None  # studies of before have none
+    looks = read_looks(folder / "final")
+    return write_report(view, folder, statistics=resampling, looks=looks, doubts=doubts, troubles=troubles, output=output, selected=selected)
 
 
-def development_tracks(view: StudyView, studies_dir: Path, moved: Sequence[str] | None, progress: Progress) -> tuple[Sequence[Mapping[str, Any]], str]:
-    """The development tracks of a study, dealt as in the search, and the kind of the corpus.
+def open_data(view: StudyView, studies_dir: Path, moved: Sequence[str] | None, progress: Progress) -> TaskData:
+    """The corpus of a study, dealt as in the search.
 
     Raises
     ------
@@ -136,7 +146,7 @@ def development_tracks(view: StudyView, studies_dir: Path, moved: Sequence[str] 
     data = open_task(settings, {}, run["seed"], studies_dir / ".cache", progress=progress, earlier=run)
     if (data.scan.fingerprint, data.split.split_id) != (run.get("corpus_fingerprint"), run.get("split_id")):
         raise CorpusError(f"{data.corpus.source}: not the corpus that study '{view.name}' was made on; put its files back as they were, or say where they are with --data SOURCE")
-    return data.development, data.corpus.kind
+    return data
 
 
 if __name__ == "__main__":

@@ -74,14 +74,17 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     look = next((each for each in reversed(looks) if each["trial"] == winner.trial.number), None)
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
-    tiles += _held_out(look)
+    tiles += [] if view.run.get("caveat") else _held_out(look)
     sentences = [_what_was_done(view, selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
         return Verdict(headline, tuple(tiles), (*sentences, *_quote(look)))
-    none = view.run.get("split_id", "") is None
-    if none or looks:
-        return Verdict(headline, tuple(tiles), (*sentences, *(("Nothing was held out, so there is no number that no choice was made by.",) if none else ())))
+    if view.run.get("caveat"):
+        return Verdict(headline, tuple(tiles), tuple(sentences))
+    if view.run.get("split_id", "") is None:
+        return Verdict(headline, tuple(tiles), (*sentences, "Nothing was held out, so there is no number that no choice was made by."))
+    if looks:
+        return Verdict(headline, tuple(tiles), tuple(sentences))
     return Verdict(headline, tuple(tiles), tuple(sentences), "The number to quote is still missing: the score on tracks that no search has seen. It can be had once:", look_command)
 
 

@@ -82,6 +82,7 @@ def write_report(
     text = render(
         name=view.name,
         demo=bool(view.run.get("demo")),
+        caveat=str(view.run.get("caveat") or ""),
         corpus=str(view.run.get("source", "")),
         verdict=judge(view, selection, reason, looks, again["look"], again["search"]),
         cost_heads=heads,
