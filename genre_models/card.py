@@ -1,7 +1,13 @@
-"""The card of a model: what it is, what it was trained and scored on, and how to repeat that."""
+"""The card of a model: what it is for, what it was trained and scored on, what it costs, what it can't do, how to use and repeat it.
+
+Source
+------
+The sections follow M. Mitchell et al., "Model cards for model reporting", FAT* 2019, arXiv:1810.03993, in short.
+"""
 
 from __future__ import annotations
 
+from genre_models.card_facts import cost_rows, data_lines, naive_line
 from genre_models.comparison import families_card
 from genre_models.metrics import interval_text
 
@@ -9,18 +15,39 @@ _INPUTS = {"audio": "log-mel spectrograms", "image": "images", "handcrafted": "h
 
 
 def card(metrics: dict, pipeline: dict) -> str:
-    """A short account of the model in Markdown: what it is, what it was trained and scored on, and how to repeat that."""
-    validation = metrics["validation_accuracy"]
-    scored = "nothing on record" if validation is None else f"{validation:.3f}{mean_over(metrics)}"
-    confirmed = metrics.get("confirmed")
-    if confirmed is not None:
-        scored += f"; of the best few,\nall trained again on {confirmed['folds']} folds, it had the best score, {again(confirmed)}"
+    """A short account of the model in Markdown.
+
+    Parameters
+    ----------
+    metrics : dict
+        As in ``metrics.json``.
+    pipeline : dict
+        ``pipeline.json`` of the model.
+    """
+    about = pipeline.get("about")
     title = f"# {metrics['family']} from study {metrics['study']}, trial {metrics['trial']}"
     demo = "\n\n**demo**: trained and scored on synthesised music. The numbers say nothing about real genres.\n" if metrics["demo"] else "\n"
-    look = f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
     packages = ", ".join(f"{name} {version}" for name, version in pipeline["versions"].items())
-    return f"""{title}{demo}
+    return f"""{title}{naive_line(about)}{demo}
 Tells {len(metrics["labels"])} classes of {"tracks" if pipeline["kind"] == "table" else pipeline["kind"]} apart: {", ".join(metrics["labels"])}.
+
+## Model
+
+- {_trained(metrics, pipeline)}; {pipeline["parameters"]:,} parameters.
+- Input: {_input_in_words(pipeline)}{_of_a_track(pipeline)}.
+- Model: `model/{metrics["model"]}` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
+- Made with {packages}.
+
+## Intended use
+
+For sorting, browsing and studying tracks like those it was trained on. Every answer is one of the classes above, also for music that is none of them. Not for decisions about
+people (artists' pay, rights, who wrote what).
+
+## Data
+
+{_points(data_lines(about, metrics, pipeline))}
+
+## Scores
 
 | score on {metrics["n_tracks"]} held-out tracks | value | 95 % interval |
 |---|---|---|
@@ -29,16 +56,78 @@ Tells {len(metrics["labels"])} classes of {"tracks" if pipeline["kind"] == "tabl
 | log loss | {metrics["log_loss"]:.3f} nats | {interval_text(metrics["log_loss_ci95"])} |
 | calibration error | {metrics["ece"]:.3f} (15 bins) | |
 {_calibration_rows(metrics)}
-Intervals count {_counted(metrics)}. {look}. In the search, on validation tracks, the trial scored {scored}: such scores chose
-the model, so they flatter it{_worth_in_card(metrics)}; the table above is the honest one, for tracks like these.
+Intervals count {_counted(metrics)}. {_look(metrics)}. In the search, on validation tracks, the trial scored {_scored(metrics)}: such scores chose
+the model, so they flatter it{_worth_in_card(metrics)}; the table above is the honest one, for tracks like these. {_weakest(metrics)}
 {families_card(metrics)}
-- {_trained(metrics, pipeline)}; {pipeline["parameters"]:,} parameters.
-- Input: {_input_in_words(pipeline)}.
-- Model: `model/{metrics["model"]}` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
-- Memory while evaluating: at most {metrics["peak_ram_evaluation_mib"]:.0f} MiB, this process as a whole.
-- Made with {packages}.
-- To see it again: `python scripts/final_eval.py --study {metrics["study"]}`; it shows this look and evaluates nothing.
+## Costs
+
+{_table(cost_rows(metrics, pipeline))}
+
+## Limits
+
+{_points(_limits(metrics, pipeline))}
+
+## Use and repeat
+
+    {_NEWLINE.join(_commands(metrics))}
+
+The first shows this look and evaluates nothing; the last trains the trial once more and compares the curves.
 """
+
+
+_NEWLINE = "\n    "
+
+
+def _scored(metrics: dict) -> str:
+    validation = metrics["validation_accuracy"]
+    scored = "nothing on record" if validation is None else f"{validation:.3f}{mean_over(metrics)}"
+    confirmed = metrics.get("confirmed")
+    if confirmed is not None:
+        scored += f"; of the best few,\nall trained again on {confirmed['folds']} folds, it had the best score, {again(confirmed)}"
+    return scored
+
+
+def _look(metrics: dict) -> str:
+    return f"Look {metrics['look']} at split `{metrics['split_id']}`" + (f"; looked again because: {metrics['reason']}" if metrics["reason"] else "")
+
+
+def _weakest(metrics: dict) -> str:
+    """The class that is found least often, where there are any tracks of it."""
+    found = [(told["recall"], label) for label, told in metrics["per_class"].items() if told["support"]]
+    if not found:
+        return ""
+    recall, label = min(found)
+    return f"Least often found is {label}: {recall:.0%} of its tracks."
+
+
+def _limits(metrics: dict, pipeline: dict) -> list[str]:
+    lines = ["Other recordings (old, live, another loudness or encoder, another tradition) may be told apart worse than these; nothing here says by how much."]
+    settings = pipeline.get("input", pipeline)["features"]
+    if pipeline.get("input", pipeline)["kind"] in ("audio", "handcrafted"):
+        lines.append(f"It hears the first {settings['clip_seconds']:g} s of a track and no more.")
+    if metrics["accuracy_ci95"] is None or metrics["accuracy_ci95"][1] - metrics["accuracy_ci95"][0] > 0.1:
+        lines.append(f"{metrics['n_tracks']} tracks are few: models whose scores differ by less than the interval's width can't be ranked by them.")
+    lines.append("A genre is what the corpus calls one; people who label tracks disagree, and the model repeats the labels it was given.")
+    return lines
+
+
+def _commands(metrics: dict) -> list[str]:
+    study, look = metrics["study"], metrics["look"]
+    model = f"--study {study}" if look == 1 else f"--model studies/{study}/final/look-{look}"
+    return [
+        f"python scripts/final_eval.py --study {study}",
+        f"python scripts/predict.py {model} FILE…",
+        f"python scripts/export.py {model} --to onnx",
+        f"python -m search.run --space studies/{study}/space.yaml --replay {metrics['trial']}",
+    ]
+
+
+def _points(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(rows: list[tuple[str, str]]) -> str:
+    return "\n".join(["| what | measured |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)])
 
 
 def _calibration_rows(metrics: dict) -> str:
@@ -79,6 +168,11 @@ def _input_in_words(pipeline: dict) -> str:
         weights = trunk["weights"] if trunk["sha256"] is None else f"of SHA-256 `{trunk['sha256']}`"
         said += f", through {trunk['trunk']} up to {trunk['cut']} (weights {weights})"
     return said
+
+
+def _of_a_track(pipeline: dict) -> str:
+    segments = pipeline.get("segments", 1)
+    return f", {segments} windows of a track, whose mean is the answer" if segments > 1 else ""
 
 
 def mean_over(metrics: dict) -> str:

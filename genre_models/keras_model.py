@@ -49,3 +49,12 @@ def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from _leaves(layer)
         elif not isinstance(layer, keras.layers.InputLayer):  # its type is that of the features, not of any computation
             yield layer
+
+
+def with_float32_input(model: keras.Model, name: str) -> keras.Model:
+    """The same layers, in float32, behind an input of that name that takes float32, whatever type the features are kept in."""
+    import keras
+
+    model = in_float32(model)
+    inputs = keras.Input(model.input_shape[1:], dtype="float32", name=name)
+    return keras.models.clone_model(model, input_tensors=[inputs] if isinstance(model.input, list) else inputs, clone_function=lambda layer: layer)

@@ -231,6 +231,7 @@ def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: flo
         "labels": list(task["labels"]),
         "kind": task["kind"],
         "demo": task["demo"],
+        "about": task.get("about"),  # the corpus and its split, in words and settings; None where nobody said
         "features": spec["features"],
         "input": describe_input(spec, task),
         "input_shape": list(data.input_shape),

@@ -73,6 +73,7 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner, 
         "emissions_kg": None,
         "model": name,
         "model_sha256": sha256,
+        "files": dict(look["models"]),
         "also": [compare(evaluation, one) for one in also],
     }
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from genre_models.scan import Scan
 
 CODE_VERSION = 2  # raise it when the same file and settings would give other numbers
-_USED = {
+USED_SETTINGS = {
     "audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"),
     "image": ("image_size", "colour"),
     "handcrafted": ("sr", "n_fft", "hop_length", "clip_seconds"),
@@ -102,7 +102,7 @@ def feature_dtype(kind: str) -> str:
 
 def feature_key(kind: str, settings: Mapping) -> str:
     """Name of a feature setting: 16 hex digits over the kind, the settings that matter for it, and the version of the code."""
-    used = {name: settings[name] for name in _USED[kind]}
+    used = {name: settings[name] for name in USED_SETTINGS[kind]}
     if kind == "image":
         used["image_size"] = [int(side) for side in used["image_size"]]
     text = json.dumps([CODE_VERSION, kind, used], sort_keys=True)

@@ -1,0 +1,80 @@
+"""Classifiers of scikit-learn as ONNX: scaling, components and classifier by skl2onnx, then what makes probabilities of all classes of its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genre_models.errors import GenreModelsError
+from genre_models.export import INPUT, OUTPUT
+from genre_models.export.networks import OPSET, rename_ends
+
+if TYPE_CHECKING:
+    import onnx
+
+    from genre_models.sklearn_model import VectorModel
+
+
+def to_onnx(model: VectorModel) -> onnx.ModelProto:
+    """A fitted pipeline as an ONNX model from vectors to probabilities.
+
+    Raises
+    ------
+    GenreModelsError
+        skl2onnx can't convert it.
+    """
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    classifier = model.pipeline[-1]
+    options = {"zipmap": False} | ({"raw_scores": True} if model.temperature is not None else {})
+    given = [(INPUT, FloatTensorType([None, model.n_features]))]
+    try:
+        made = convert_sklearn(model.pipeline, "classifier", given, options={id(classifier): options}, target_opset=OPSET)
+    except Exception as error:  # the converter raises what its parts raise
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise GenreModelsError(f"skl2onnx can't convert this {type(classifier).__name__} ({said})") from error
+    _to_probabilities(made, classifier, model)
+    return made
+
+
+def _to_probabilities(made: onnx.ModelProto, classifier: Any, model: VectorModel) -> None:
+    """End the graph in probabilities of all classes, as `genre_models.sklearn_model.class_probabilities` makes them."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph, before = made.graph, made.graph.output[1].name
+    if model.temperature is not None:
+        scale = _decision_matrix(classifier) / model.temperature
+        graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), "decisions_to_logits"))
+        graph.node.append(helper.make_node("MatMul", [before, "decisions_to_logits"], ["logits"]))
+        graph.node.append(helper.make_node("Softmax", ["logits"], ["known"], axis=1))
+        before = "known"
+    known = np.zeros((len(classifier.classes_), model.n_classes), np.float32)
+    known[np.arange(len(classifier.classes_)), classifier.classes_] = 1
+    graph.initializer.append(numpy_helper.from_array(known, "known_to_all"))
+    graph.node.append(helper.make_node("MatMul", [before, "known_to_all"], [OUTPUT]))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, model.n_classes]))
+    onnx.checker.check_model(made)
+
+
+def _decision_matrix(classifier: Any) -> np.ndarray:
+    """From what the graph gives as scores to a decision value for each known class; of two classes they are the value and its negative, halved."""
+    n = len(classifier.classes_)
+    return np.eye(n) if n > 2 else np.eye(2) / 2
+
+
+def behind(trunk: onnx.ModelProto, classifier: onnx.ModelProto) -> onnx.ModelProto:
+    """The classifier on what a pretrained network gives, as one model."""
+    import onnx
+    from onnx import compose
+
+    trunk, classifier = (compose.add_prefix(model, prefix) for model, prefix in ((trunk, "trunk_"), (classifier, "classifier_")))
+    version = max(trunk.ir_version, classifier.ir_version)
+    trunk.ir_version = classifier.ir_version = version
+    joined = compose.merge_models(trunk, classifier, io_map=[(f"trunk_{OUTPUT}", f"classifier_{INPUT}")])
+    rename_ends(joined, INPUT, OUTPUT)
+    onnx.checker.check_model(joined)
+    return joined
