@@ -14,7 +14,7 @@ MOST_BLOCKS = 6
 
 _BLOCK_BY_BLOCK = tuple(
     Declared(f"filters_{block}", "int", 0, f"Filters of block {block} where they are not to follow from filters and growth; 0 where they are", 0, 512,
-             when={**_BY_DEPTH, "depth": tuple(range(block, MOST_BLOCKS + 1))})
+             when=_BY_DEPTH | ({"depth": tuple(range(block, MOST_BLOCKS + 1))} if block > 1 else {}))
     for block in range(1, MOST_BLOCKS + 1)
 )  # fmt: skip
 
