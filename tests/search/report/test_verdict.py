@@ -1,0 +1,89 @@
+"""The words the page begins with, and the table of families: on scripted studies with the real statistics."""
+
+from __future__ import annotations
+
+import pytest
+
+from genre_models import resampling
+from search.report.families import family_rows
+from search.report.scores import Scale
+from search.report.verdict import Verdict, judge, selection_of
+from search.study_view import StudyView
+from tests.search.report.views import first, full, look, stopped, view_of
+
+
+def verdict_of(view: StudyView, looks: list[dict] | None = None) -> Verdict:
+    return judge(view, *selection_of(view, resampling), looks or [], "LOOK", "SEARCH")
+
+
+@pytest.fixture
+def two() -> StudyView:
+    """A winner, one that differs from it on three items of 120, one that is far behind, and a stopped one."""
+    return view_of([full(0, 0.75, right=first(90)), full(1, 0.725, right=first(87)), full(2, 0.4, right=first(48)), stopped(3, 0.2)])
+
+
+def test_the_winner_its_interval_its_ties_and_how_to_get_the_number_that_is_missing(two: StudyView) -> None:
+    told = verdict_of(two)
+    assert told.headline == "cnn won: trial 0"
+    assert (told.tiles[0].label, told.tiles[0].value, told.tiles[0].interval) == ("accuracy in validation", "75.0 %", "70.0 to 80.0 %")
+    assert (told.tiles[1].label, told.tiles[-1].value) == ("what that is worth", "not looked at")
+    text = " ".join(told.sentences)
+    assert "4 configurations were tried in 10 minutes, 3 of them to the end; trial 0 is the best, with 75.0 % accuracy." in text
+    assert "can't be told apart from 1 of the other 2 (paired test, 95 %): trial 1." in text
+    assert told.command == "LOOK" and "number to quote is still missing" in told.ask
+
+
+def test_a_winner_that_nobody_ties_with_is_said_to_be_better() -> None:
+    told = verdict_of(view_of([full(0, 0.75, right=first(90)), full(1, 0.3, right=first(36))]))
+    assert any("better than every other trial" in sentence for sentence in told.sentences)
+
+
+def test_a_tie_that_costs_a_fraction_is_named(two: StudyView) -> None:
+    two.trials[1].outcome["fit_seconds"] = 1.0
+    assert any("trial 1 (cnn, 72.5 %), took 1 s to fit, the winner 10 s" in sentence for sentence in verdict_of(two).sentences)
+
+
+def test_after_the_look_its_score_is_the_number_and_nothing_is_asked_for(two: StudyView) -> None:
+    told = verdict_of(two, [look(0)])
+    assert (told.tiles[-1].value, told.tiles[-1].interval, told.command) == ("70.0 %", "60.0 to 80.0 %", "")
+    assert "141 tracks that no search process had seen" in told.tiles[-1].note
+    assert "macro F1 69.0 %" in told.sentences[-1] and "It was look" not in told.sentences[-1]
+    assert "It was look 2 at these tracks" in verdict_of(two, [look(1), look(0, 2)]).sentences[-1]
+
+
+def test_a_look_at_another_trial_is_not_taken_for_the_winners(two: StudyView) -> None:
+    told = verdict_of(two, [look(1)])
+    assert told.tiles[-1].value == "not looked at" and told.command == ""
+    assert any("Look 1 was at trial 1 (cnn), which is not the winner any more: 70.0 % on 141 held-out tracks." in sentence for sentence in told.sentences)
+
+
+def test_without_a_winner_the_reason_and_the_way_on_are_told() -> None:
+    told = verdict_of(view_of([stopped(0, 0.3)]))
+    assert (told.headline, told.tiles, told.command) == ("There is no winner yet", (), "SEARCH")
+    assert "no trial has had the full budget (1 PRUNED)" in told.sentences[0]
+
+
+def test_nothing_held_out_and_a_naive_split_ask_for_no_look(two: StudyView) -> None:
+    nothing = view_of(two.trials, {"split_id": None})
+    assert verdict_of(nothing).command == "" and "Nothing was held out" in verdict_of(nothing).sentences[-1]
+    naive = view_of(two.trials, {"split_id": "x", "caveat": "no result"})
+    assert verdict_of(naive).command == "" and all("held" not in tile.label for tile in verdict_of(naive).tiles)
+
+
+def test_a_loss_is_no_percentage_and_less_is_better() -> None:
+    view = view_of([full(0, 1.25), full(1, 0.5)])
+    view.metric, view.maximize = "val_loss", False
+    told = verdict_of(view)
+    assert (told.headline, told.tiles[0].label, told.tiles[0].value) == ("cnn won: trial 1", "loss in validation", "0.500")
+    assert Scale("val_macro_f1").text(0.5) == "50.0 %" and Scale("val_loss").difference(-0.1) == "-0.100"
+
+
+def test_families_stand_side_by_side_with_their_costs(two: StudyView) -> None:
+    svm = full(7, 0.7, "svm", right=first(87), cost={"cpu_seconds": 3.0, "energy_kwh": 0.0021})
+    view = view_of([*two.trials, svm])
+    looked = look(0, others=[{"family": "svm", "trial": 7, "value": 0.65, "interval": (0.55, 0.75), "against": "tie"}])
+    heads, rows = family_rows(view, selection_of(view, resampling)[0], resampling, [looked])
+    assert [(row.family, row.trial, row.score, row.held_out, row.standing) for row in rows] == [("cnn", 0, "75.0 %", "70.0 %", "the winner"), ("svm", 7, "70.0 %", "65.0 %", "a tie")]
+    assert heads == ["fitting", "CPU time", "energy", "parameters"]
+    assert (rows[0].costs, rows[1].costs) == (("10 s", "–", "–", "1,000"), ("17 s", "3 s", "2.1 Wh", "1,007"))
+    assert rows[0].trials == "4 tried, 3 to the end" and rows[0].expected != "–"
