@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
+from genre_models.features import CODE_VERSION
 from genre_models.keras_model import rewrite_in_float32
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: flo
         "demo": task["demo"],
         "about": task.get("about"),  # the corpus and its split, in words and settings; None where nobody said
         "features": spec["features"],
+        "features_version": CODE_VERSION,
         "input": describe_input(spec, task),
         "input_shape": list(data.input_shape),
         "segments": data.segments,  # windows that a track is cut into; its prediction is the mean of theirs

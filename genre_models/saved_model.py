@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
+from genre_models.features import CODE_VERSION
 from genre_models.settings import FeatureSettings
 
 if TYPE_CHECKING:
@@ -205,6 +206,9 @@ def _check_pipeline(path: Path, pipeline: Mapping[str, Any]) -> None:
             raise GenreModelsError(f"{path}: {key}: {what}; bring the file back as it was saved")
 
     must(pipeline.get("schema") == _SCHEMA, "schema", f"found {pipeline.get('schema')!r}, this version reads {_SCHEMA}")
+    version = pipeline.get("features_version", CODE_VERSION)  # models of before do not say
+    if version != CODE_VERSION:
+        raise GenreModelsError(f"{path}: its features are of version {version}, this program makes version {CODE_VERSION}: use the program that made the model")
     labels, found = pipeline.get("labels"), pipeline.get("input", pipeline)
     must(isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels), "labels", "must be two texts or more")
     must(isinstance(pipeline.get("spec"), dict) and isinstance(pipeline["spec"].get("family"), str), "spec.family", "must be a text")
