@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_SECONDS = 2 * 60 * 60
 MAX_CHANNELS = 32
 MAX_SR = 768_000
+MAX_SAMPLES = 2 * MAX_SECONDS * 48_000  # of all channels together: two hours of stereo. Silence takes next to no bytes, but each sample takes its time
 
 
 class Undecodable(Exception):
@@ -53,8 +54,7 @@ def probe_audio(path: str | Path) -> dict:
             facts = SoundFacts(sr, channels)
             for block in sound.blocks():
                 facts.take(block)
-                if facts.n_frames > MAX_SECONDS * sr:  # some formats declare no length
-                    raise Undecodable(_too_long(facts.n_frames / sr))
+                _check_length(facts.n_frames, sound)  # some formats declare no length
             true_end = sound.true_end(facts.n_frames)
             missing = _missing(sound, path, true_end)
     except (soundfile.SoundFileError, OSError, ValueError) as error:
@@ -128,8 +128,16 @@ def _check_bounds(sound: SoundStream) -> None:
         raise Undecodable(f"declares a sampling rate of {sound.sr} Hz, but 1 to {MAX_SR} must hold")
     if not 1 <= sound.channels <= MAX_CHANNELS:
         raise Undecodable(f"declares {sound.channels} channels, but 1 to {MAX_CHANNELS} must hold")
-    if sound.n_frames is not None and sound.n_frames > MAX_SECONDS * sound.sr:
-        raise Undecodable(_too_long(sound.n_frames / sound.sr))
+    if sound.n_frames is not None:
+        _check_length(sound.n_frames, sound)
+
+
+def _check_length(n_frames: int, sound: SoundStream) -> None:
+    if n_frames > MAX_SECONDS * sound.sr:
+        raise Undecodable(_too_long(n_frames / sound.sr))
+    if n_frames * sound.channels > MAX_SAMPLES:
+        told = f"holds {n_frames * sound.channels / 1e6:,.0f} million samples or more in {sound.channels} channels at {sound.sr} Hz"
+        raise Undecodable(f"{told}, but at most {MAX_SAMPLES / 1e6:,.0f} million are read: cut it into tracks, or lower its rate")
 
 
 def _missing(sound: SoundStream, path: str | Path, n_frames: int) -> str | None:

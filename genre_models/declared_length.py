@@ -20,6 +20,7 @@ from typing import BinaryIO
 _UNKNOWN = 0x7FFF0000
 _SPARED_BYTES = 64  # short by less is a writer's rounding, not a cut
 _PAGE_BYTES = 65_307  # of an Ogg page, at most
+_CHUNKS = 1000  # of a WAV file before its sound, at most; a file may be made of empty ones
 
 
 def missing_part(path: str | Path) -> str | None:
@@ -52,7 +53,9 @@ def missing_part(path: str | Path) -> str | None:
 
 def _of_wave(file: BinaryIO, size: int) -> str | None:
     bytes_a_second, at = 0, 12
-    while at + 8 <= size:
+    for _ in range(_CHUNKS):
+        if at + 8 > size:
+            break
         file.seek(at)
         name, length = struct.unpack("<4sI", file.read(8))
         if name == b"fmt " and length >= 12:

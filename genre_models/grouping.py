@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from genre_models.errors import CorpusError
 from genre_models.scan import ScanRow
+from genre_models.text_files import read_text
 from genre_models.track_names import TrackNames
 
 Group = tuple[ScanRow, ...]
@@ -39,7 +41,7 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
     """
     file = Path(path).expanduser()
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with io.StringIO(read_text(file), newline="") as stream:
             reader = csv.DictReader(stream)
             columns = [name.strip().lower() for name in reader.fieldnames or []]
             if not {"track", "group"} <= set(columns):
@@ -48,7 +50,7 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
                 )
             reader.fieldnames = columns
             lines = [((line["track"] or "").strip(), (line["group"] or "").strip()) for line in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(
             f"{file}: data.groups can't be read as a CSV file in UTF-8: {getattr(error, 'strerror', None) or error}"
         ) from error

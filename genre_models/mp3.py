@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 # Beyond two hours at 48 kHz (300,000 frames), and below what 32-bit decoders take for nonsense.
 _MORE_THAN_THERE_ARE = 900_000
 _SEARCHED_BYTES = 1 << 16  # for the first frame, behind the tags in front
+_TAGS = 64  # ID3 tags in front, at most; a file may be made of nothing else
 _IN_A_ROW = 3  # frames that must follow each other: album art holds the pattern of a header by chance
 _KBPS = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -185,7 +186,7 @@ def _go_on(data: bytes, at: int, frame: Frame) -> bool:
 def _skip_id3(file: BinaryIO) -> int:
     """Where the ID3v2 tags at the beginning end."""
     at = 0
-    while True:
+    for _ in range(_TAGS):
         file.seek(at)
         head = file.read(10)
         if len(head) < 10 or head[:3] != b"ID3":
@@ -194,6 +195,7 @@ def _skip_id3(file: BinaryIO) -> int:
         for byte in head[6:]:
             size = size << 7 | byte & 0x7F
         at += 10 + size + (10 if head[5] & 0x10 else 0)
+    return at
 
 
 def _with_count(first: bytes, tag_at: int, n_bytes: int) -> bytes:

@@ -100,7 +100,7 @@ class Receipts:
         try:
             event = json.loads(line)
             follows, known = event["previous"] == previous, event["split_id"] == self.subject
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             follows = known = False
         if follows and known:
             return event

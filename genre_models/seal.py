@@ -6,12 +6,13 @@ is read, ``closed`` after the last result is. Knows nothing of models and corpor
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from genre_models.errors import SealedError
-from genre_models.receipts import Receipts
+from genre_models.receipts import BrokenChain, Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,7 +80,7 @@ class Look:
         else:
             lines.append(f"  closed {closed['time']}: {_in_words(closed['scores'])}")
         for one in self.also:
-            scores = {} if closed is None else closed["also"][one.family]
+            scores = {} if closed is None else closed.get("also", {}).get(one.family, {})
             lines.append(f"  also {one.family}, trial {one.trial}{': ' + _in_words(scores) if scores else ''}")
         return "\n".join(lines)
 
@@ -96,6 +97,8 @@ class Seal:
     """
 
     def __init__(self, folder: str | Path, split_id: str) -> None:
+        if not re.fullmatch(r"[\w-]{1,80}", split_id):
+            raise BrokenChain(f"{split_id[:80]!r} is no split's id; put run.json back as the search wrote it")
         self.split_id = split_id
         self.path = Path(folder) / f"{split_id}.jsonl"
         self._receipts = Receipts(self.path, split_id)
@@ -108,7 +111,7 @@ class Seal:
         BrokenChain
             The receipts were changed.
         """
-        return _looks(self._receipts.read())
+        return self._looks(self._receipts.read())
 
     def check(self, candidate: Candidate) -> tuple[Standing, Look | None]:
         """Whether this model may be looked at.
@@ -148,7 +151,7 @@ class Seal:
             Someone else opened the split since `check`.
         """
         with self._receipts.locked() as (events, append):
-            before = _looks(events)
+            before = self._looks(events)
             standing, _ = self._standing(before, candidate)
             if standing != "unopened" or any(other.number >= look for other in before):
                 raise SealedError(f"another process opened split {self.split_id} meanwhile; run the same command again\n{before[-1].describe()}")
@@ -179,11 +182,20 @@ class Seal:
         if also:
             event["also"] = {family: dict(others) for family, others in also.items()}
         with self._receipts.locked() as (events, append):
-            found = next((other for other in _looks(events) if other.number == look), None)
+            found = next((other for other in self._looks(events) if other.number == look), None)
             if found is None or found.closed is not None:
                 what = "was never opened" if found is None else "is closed already"
                 raise SealedError(f"look {look} of split {self.split_id} can't be closed: it {what}")
             return Look(found.opened, append(event))
+
+    def _looks(self, events: Sequence[Mapping]) -> tuple[Look, ...]:
+        """Looks of chained events. The chain holds whatever it was made of: what is no receipt of ours is refused like one that was changed."""
+        strange = next((number for number, event in enumerate(events, 1) if not _is_receipt(event)), None)
+        if strange is not None:
+            raise BrokenChain(f"{self.path}, line {strange} is no receipt that this program writes. What this file says about looks can't be trusted; restore it from a backup")
+        opened = {event["look"]: event for event in events if event["event"] == "opened"}
+        closed = {event["look"]: event for event in events if event["event"] == "closed"}
+        return tuple(Look(receipt, closed.get(number)) for number, receipt in opened.items())
 
     def _standing(self, looks: Sequence[Look], candidate: Candidate) -> tuple[Standing, Look | None]:
         ours = [look for look in looks if look.is_of(candidate)]
@@ -233,12 +245,35 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
     return sorted(found, key=lambda item: -item[1])
 
 
+def _is_receipt(event: Mapping) -> bool:
+    """Whether an event has what `Look` and its readers take for granted."""
+    if not isinstance(event.get("look"), int):
+        return False
+    if event.get("event") == "closed":
+        also = event.get("also", {})
+        return isinstance(also, dict) and all(map(_are_scores, (event.get("scores"), *also.values())))
+    kinds = {"study": str, "trial": int, "spec_sha256": str, "models": dict, "n_tracks": int, "tracks": dict, "time": str}
+    if not isinstance(event.get("also", []), list):
+        return False
+    named = [(one.get("family"), one.get("trial"), one.get("spec_sha256")) if isinstance(one, dict) and len(one) == 3 else () for one in event.get("also", ())]
+    return (
+        event.get("event") == "opened"
+        and all(isinstance(event.get(key), kind) for key, kind in kinds.items())
+        and isinstance(event.get("reason"), str | None)
+        and all(isinstance(value, str) for value in (*event["models"].values(), *event["tracks"].values()))
+        and all(list(map(type, one)) == [str, int, str] for one in named)
+    )
+
+
+def _are_scores(scores: object) -> bool:
+    if not isinstance(scores, dict):
+        return False
+    interval = scores.get("accuracy_ci95")
+    numbers = [scores.get("accuracy"), scores.get("macro_f1"), *(interval if isinstance(interval, list) and len(interval) == 2 else [0] if interval is None else [None])]
+    return all(isinstance(number, int | float) for number in numbers)
+
+
 def _in_words(scores: Mapping) -> str:
-    low, high = scores["accuracy_ci95"]
-    return f"accuracy {scores['accuracy']:.3f} [{low:.3f}, {high:.3f}], macro F1 {scores['macro_f1']:.3f}"
-
-
-def _looks(events: Sequence[Mapping]) -> tuple[Look, ...]:
-    opened = {event["look"]: event for event in events if event["event"] == "opened"}
-    closed = {event["look"]: event for event in events if event["event"] == "closed"}
-    return tuple(Look(receipt, closed.get(number)) for number, receipt in opened.items())
+    interval = scores.get("accuracy_ci95")  # null where all tracks are one group
+    told = "" if not interval else " [{:.3f}, {:.3f}]".format(*interval)
+    return f"accuracy {scores['accuracy']:.3f}{told}, macro F1 {scores['macro_f1']:.3f}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from genre_models.errors import CorpusError
 from genre_models.scan import ScanRow
 from genre_models.settings import SplitLists
+from genre_models.text_files import read_text
 from genre_models.track_names import TrackNames, tidy
 
 Parts = dict[str, list[ScanRow]]
@@ -103,8 +104,8 @@ def read_official(rows: Sequence[ScanRow]) -> tuple[Parts, list[str]]:
 
 def _lines(file: Path, part: str) -> list[str]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(file)
+    except (OSError, ValueError) as error:
         raise CorpusError(
             f"{file}: data.split.{part} can't be read as text in UTF-8: {getattr(error, 'strerror', None) or error}"
         ) from error

@@ -101,8 +101,10 @@ def locate(studies_dir: Path, name: str, storage: str | None = None) -> Location
     Raises
     ------
     StudyError
-        If `storage` is something else, its variable is not set, or the study is in SQLite already.
+        If `storage` is something else, its variable is not set, or the study is in SQLite already; or if the name is a path.
     """
+    if not name or name == ".." or any(sign in name for sign in "/\\\0"):
+        raise StudyError(f"study {name!r}: a study is named by its folder in {studies_dir}, without a path")
     place = Location(studies_dir, name)
     if storage is not None and place.database_file.is_file():
         raise StudyError(
@@ -140,7 +142,7 @@ def remembered(file: Path) -> dict[str, Any] | None:
         return None
     try:
         memory = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         memory = None
     sound = isinstance(memory, dict) and all(isinstance(memory.get(key), str) for key in ("storage", "study"))
     if not sound or STORAGE_PATTERN.fullmatch(memory["storage"]) is None:

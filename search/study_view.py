@@ -214,10 +214,19 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
             maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
     finally:
         database.engine.dispose()
-    run_file = location.folder / "run.json"
-    run = json.loads(run_file.read_text()) if run_file.is_file() else {}
+    run = _read_run(location.folder / "run.json")
     elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("prefer", "best")
     return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer, distributions)
+
+
+def _read_run(file: Path) -> dict[str, Any]:
+    """``run.json``; empty where there is none."""
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, OSError, RecursionError) as error:
+        raise StudyError(f"{file}: can't be read ({error}); put it back, or run the search command again, it writes the file") from error
 
 
 def _no_study(studies_dir: Path, name: str) -> StudyError:
@@ -228,6 +237,8 @@ def _no_study(studies_dir: Path, name: str) -> StudyError:
 def trial_of(frozen: FrozenTrial) -> Trial:
     """A stored trial as the driver knows it."""
     attrs = frozen.user_attrs
+    if not isinstance(attrs.get("spec"), dict) or "family" not in attrs["spec"]:
+        raise StudyError(f"trial {frozen.number} of the study has no specification: something else than this program made it; take another name with --study NAME")
     params = frozen.params or frozen.system_attrs.get("fixed_params", {})
     value = frozen.value if frozen.state.is_finished() else None
     return Trial(

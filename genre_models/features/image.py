@@ -5,7 +5,9 @@ Shapes are (height, width, channels); values are 0 to 255 as stored, and the net
 
 from __future__ import annotations
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from genre_models.audio import Undecodable
 if TYPE_CHECKING:
     from PIL import Image
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 32_000_000  # some copies of so many, with four bytes each, stay below a GiB
 _FORMATS = ("PNG", "JPEG")  # no others are tried: some of Pillow's readers start programs
 
 
@@ -37,7 +39,7 @@ def probe_image(path: str | Path) -> dict:
     Raises
     ------
     Undecodable
-        If the file is no PNG or JPEG, is broken, or has more than 64 million pixels.
+        If the file is no PNG or JPEG, is broken, or has more than 32 million pixels.
     """
     from genre_models.features.picture_facts import picture_facts
 
@@ -115,5 +117,5 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
         except Image.UnidentifiedImageError as error:
             raise Undecodable("can't be decoded as a PNG or JPEG image") from error
         # Pillow reports broken files with whatever its parser stumbled over.
-        except (OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError) as error:
+        except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError, struct.error, zlib.error) as error:
             raise Undecodable(f"can't be decoded as an image: {error}") from error

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".npz")
+MAX_COLUMNS, MAX_VALUES = 20_000, 80_000_000
 _ROWS_AT_ONCE = 2048
 _FMA_HEADER = ("feature", "statistics", "number")  # the first cells of its rows
 _MATRIX, _COLUMN_NAMES = ("x", "features"), ("columns", "feature_names", "names")  # of an archive
@@ -54,8 +56,7 @@ def read_frame(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header lose values
             frame = _READERS[path.suffix.lower()](path, texts)
-    # Each reader reports broken files in its own words; ParserError is a ValueError.
-    except (OSError, ValueError, KeyError, csv.Error, pd.errors.ParserWarning, BadZipFile, EOFError, OverflowError) as error:
+    except Exception as error:  # parsers report a broken file with whatever they stumbled over, one that declares too much as out of memory
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise CorpusError(f"{path}: can't be read as a {path.suffix[1:].lower()} table: {reason[:300]}") from error
     if not len(frame):
@@ -70,8 +71,26 @@ def column_names(path: Path) -> tuple[str, ...]:
     """Names of a table's columns, without reading its rows; none where it can't be read, or is FMA's, whose names are in three rows."""
     try:
         return tuple(name.strip() for name in _HEADERS[path.suffix.lower()](path))
-    except (OSError, ValueError, KeyError, csv.Error, BadZipFile, EOFError):
+    except Exception:  # as above; what is wrong is told when it is read
         return ()
+
+
+def _check_size(n_columns: int, n_rows: int) -> None:
+    """Refuse by its declared size what would not fit; FMA's table has 55 million values."""
+    if n_columns > MAX_COLUMNS:
+        raise ValueError(f"it has {n_columns:,} columns, but at most {MAX_COLUMNS:,} are read")
+    if n_columns * n_rows > MAX_VALUES:
+        raise ValueError(f"it has {n_rows:,} rows of {n_columns:,} columns, but at most {MAX_VALUES:,} values are read")
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that unpacks to more than its values may take. What a member declares is also all that is unpacked of it."""
+    with ZipFile(path) as archive:
+        members = archive.infolist()
+    _check_size(len(members), 1)
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > 8 * MAX_VALUES:
+        raise ValueError(f"it unpacks to {unpacked / 2**20:,.0f} MiB, but at most {8 * MAX_VALUES >> 20:,} MiB are read")
 
 
 def _csv_header(path: Path) -> list[str]:
@@ -86,6 +105,7 @@ def _parquet_header(path: Path) -> list[str]:
 
 
 def _npz_header(path: Path) -> list[str]:
+    _check_archive(path)
     with np.load(path, allow_pickle=False) as archive:
         named = [archive[name].astype(str).tolist() for name in archive.files if name.lower() in _COLUMN_NAMES]
         return [*archive.files, *(name for names in named for name in names)]
@@ -107,7 +127,8 @@ def _read_csv(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
     if len(names) < 2:
         marks = "commas" if separator == "," else "tabs"
         raise ValueError(f"its first line names {len(names)} column, where names separated by {marks} must stand")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    _check_size(len(names), 1)
+    twice = sorted(name for name, n in Counter(names).items() if n > 1)
     if twice:  # pandas would rename them
         raise ValueError(f"two columns are named {twice[0]!r}; rename one of them")
     how = {"sep": separator, "names": names, "header": None, "skiprows": 1, "index_col": False, "encoding": "utf-8-sig"}
@@ -135,6 +156,10 @@ def _read_fma(path: Path, header: list[list[str]]) -> pd.DataFrame:
 def _read_parquet(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
+    from pyarrow import parquet
+
+    facts = parquet.read_metadata(path)  # a value that repeats takes no room in the file
+    _check_size(facts.num_columns, facts.num_rows)
     frame = pd.read_parquet(path)
     if any(name is not None for name in frame.index.names):  # an index that has a name was a column
         frame = frame.reset_index()
@@ -145,6 +170,7 @@ def _read_parquet(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
 def _read_npz(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
+    _check_archive(path)
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     lower = {name.lower(): name for name in arrays}

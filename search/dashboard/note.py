@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from search.errors import SearchError, StudyError
+from search.errors import StudyError
 from search.preference import read_preference
 from search.selection import Selection
 from search.study_view import select_winner
@@ -110,7 +110,7 @@ def _selection(name: str, trials: list[Trial], maximize: bool, attrs: Mapping[st
         return select_winner(name, trials, maximize, attrs.get("confirm"), prefer), None
     except StudyError as error:
         return None, str(error).partition(": ")[2] or str(error)
-    except SearchError as error:
+    except ValueError as error:  # a rule of a later version
         return None, str(error)
 
 

@@ -99,7 +99,7 @@ def test_what_is_too_large_is_refused_by_its_size(tmp_path: Path, capsys: pytest
     assert run(tmp_path / "images") == 0
     assert time.monotonic() - started < 10
     out = capsys.readouterr().out
-    assert "a/bomb.png: declares more than 64 million pixels" in out
+    assert "a/bomb.png: declares more than 32 million pixels" in out
     assert "b/zero.png: is empty (0 bytes)" in out
 
 
