@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -65,8 +65,8 @@ class Nobody:
 class Scripted:
     """Workers that follow a curve: the value of epoch e is ``quality * (1 - exp(-e / 3))``, the quality and the pace drawn from the trial's seed."""
 
-    def __init__(self, loop: Loop, workers: int) -> None:
-        self._loop, self._idle = loop, workers
+    def __init__(self, loop: Loop, workers: int, outcome: Callable[[Trial], dict[str, Any]] | None = None) -> None:
+        self._loop, self._idle, self._outcome = loop, workers, outcome or outcome_of
         self._events: list[tuple[float, int, int]] = []  # (when the epoch ends, trial, epoch)
         self.decisions = 0
 
@@ -100,7 +100,7 @@ class Scripted:
             return
         self._idle += 1
         self.decisions += 1
-        self._loop.finished(trial.number, outcome_of(trial) | ({"checkpoint": checkpoint} if answer is Decision.PAUSE else {}))
+        self._loop.finished(trial.number, self._outcome(trial) | ({"checkpoint": checkpoint} if answer is Decision.PAUSE else {}))
 
 
 def outcome_of(trial: Trial) -> dict[str, Any]:
