@@ -46,9 +46,9 @@ def _record(trial: Trial, maximize: bool, level: float | None, varied: Sequence[
 
 
 def fronts(view: StudyView) -> dict[str, Any]:
-    """Costs that are known of two full trials or more: name to label, unit and the numbers of the trials on the Pareto front, the cheapest first."""
+    """Costs that are known of two full trials or more: name to label, unit and the numbers of the trials on the Pareto front, the cheapest first. Energy comes first, where it is known."""
     full, found = [trial for trial in view.trials if trial.is_full], {}
-    for name, cost in COSTS.items():
+    for name, cost in sorted(COSTS.items(), key=lambda each: each[0] != "energy"):
         if sum(cost.of(trial) is not None for trial in full) > 1:
             found[name] = {"label": cost.label, "unit": cost.unit, "front": [trial.number for trial in front(full, cost.of, view.maximize)]}
     return found
@@ -63,7 +63,7 @@ def survival(view: StudyView) -> dict[str, Any]:
     trials = [trial for trial in shown_trials(view) if not trial.is_at_once]
     counts: dict[str, list[int]] = {}
     for trial in trials:
-        reached = max(epoch for epoch in trial.reports if epoch <= trial.spec.get("epochs", epoch))
+        reached = max((epoch for epoch in trial.reports if epoch <= trial.spec.get("epochs", epoch)), default=0)
         # An early stop of the family's own had its whole budget.
         counts.setdefault(trial.family, [0] * len(levels))
         counts[trial.family] = [n + (reached >= level or trial.is_full) for n, level in zip(counts[trial.family], levels, strict=True)]

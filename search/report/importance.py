@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,9 +56,7 @@ def _shares(trials: list[Trial], level: Mapping[int, float], distributions: Mapp
             study.add_trial(optuna.trial.create_trial(params=known, distributions={name: distributions[name] for name in known}, value=level[trial.number]))
         except ValueError:
             continue  # a value that its parameter can't take any more, after the program's declarations changed
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that PED-ANOVA is experimental in Optuna, and that few trials make it rough: the page says how many
-        found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+    found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
     return {name: share for name, share in found.items() if share > 0}
 
 

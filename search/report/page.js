@@ -25,6 +25,7 @@
     return { ...base, ...more };
   }
 
+  const SMALLER = { kWh: "Wh", "kg CO2e": "g CO2e" };
   const scoreAxis = () => ({ title: { text: `${data.metric}, validation` }, tickformat: data.share ? ".0%" : undefined });
 
   // One trace a family and state, its trials apart by gaps: a thousand trials are a dozen traces.
@@ -93,14 +94,16 @@
   }
 
   function drawCosts(where) {
-    const name = document.getElementById("choose-cost").value, cost = data.costs[name];
-    const known = data.trials.filter((trial) => trial.s === "f" && name in trial.c), prices = known.map((trial) => trial.c[name]);
+    const name = document.getElementById("choose-cost").value, cost = { ...data.costs[name] };
+    const known = data.trials.filter((trial) => trial.s === "f" && name in trial.c), most = Math.max(...known.map((trial) => trial.c[name]));
+    const small = cost.unit in SMALLER && most < 0.5, price = (trial) => trial.c[name] * (small ? 1000 : 1), prices = known.map(price);
+    if (small) cost.unit = SMALLER[cost.unit];
     const traces = families.filter((family) => known.some((trial) => trial.f === family)).map((family) => {
       const own = known.filter((trial) => trial.f === family);
-      return { type: "scatter", mode: "markers", name: plain(family), x: own.map((trial) => trial.c[name]), y: own.map((trial) => trial.b), text: own.map(about), hovertemplate: `%{x:.4s} ${plain(cost.unit)}<br>%{text}<extra></extra>`, marker: { color: ofFamily(family), size: own.map((trial) => (trial.n === data.winner ? 14 : 8)), symbol: own.map((trial) => (trial.n === data.winner ? "diamond" : "circle")), opacity: 0.85 } };
+      return { type: "scatter", mode: "markers", name: plain(family), x: own.map(price), y: own.map((trial) => trial.b), text: own.map(about), hovertemplate: `%{x:.4s} ${plain(cost.unit)}<br>%{text}<extra></extra>`, marker: { color: ofFamily(family), size: own.map((trial) => (trial.n === data.winner ? 14 : 8)), symbol: own.map((trial) => (trial.n === data.winner ? "diamond" : "circle")), opacity: 0.85 } };
     });
     const front = cost.front.map((number) => byNumber.get(number)).filter(Boolean);
-    traces.unshift({ type: "scatter", mode: "lines", name: "nothing is better and cheaper", x: front.map((trial) => trial.c[name]), y: front.map((trial) => trial.b), line: { shape: "hv", color: colour("--faint"), width: 1.5, dash: "dot" }, hoverinfo: "skip" });
+    traces.unshift({ type: "scatter", mode: "lines", name: "nothing is better and cheaper", x: front.map(price), y: front.map((trial) => trial.b), line: { shape: "hv", color: colour("--faint"), width: 1.5, dash: "dot" }, hoverinfo: "skip" });
     const log = Math.min(...prices) > 0 && Math.max(...prices) / Math.min(...prices) > 20;
     const unit = cost.unit ? ` (${cost.unit})` : "";
     return Plotly.react(where, traces, layout({ uirevision: name, xaxis: { title: { text: plain(cost.label + unit) }, type: log ? "log" : "linear", ...(log ? { dtick: 1 } : { rangemode: "tozero" }) }, yaxis: scoreAxis() }), config);
@@ -146,7 +149,7 @@
   document.querySelectorAll("[data-curve]").forEach((where) => drawn.set(where, drawCurve));
   const draw = (id) => { const where = document.getElementById(id); drawn.get(where)(where); };
   const drawAll = () => drawn.forEach((how, where) => { if (where.offsetParent !== null) how(where); });  // what is folded away has no width yet
-  document.querySelectorAll("details").forEach((each) => each.addEventListener("toggle", drawAll));
+  document.querySelectorAll("details").forEach((each) => each.addEventListener("toggle", () => each.querySelectorAll("[data-curve]").forEach((where) => { if (each.open) drawCurve(where); })));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   matchMedia("(max-width: 760px)").addEventListener("change", drawAll);
   addEventListener("beforeprint", drawAll);
