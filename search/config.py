@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from search.depot import refusal
 from search.domains import plain
+from search.energy_section import EnergySettings, check_energy
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import family_part
 from search.location import STORAGE_PATTERN, STORAGE_REMEDY
@@ -46,13 +47,16 @@ class Objective(_Section):
 
 
 class Budget(_Section):
-    """Epochs of a trial, and totals of the study over all its runs; null is no limit."""
+    """Epochs of a trial, and totals of the study over all its runs: trials, minutes, epochs, kWh, kg of CO2 equivalents; null is no limit."""
 
     min_epochs: Count = 1
     max_epochs: Count = 27
     reduction_factor: Annotated[int, Field(ge=2)] = 3
     trials: Count | None = 60
     minutes: Annotated[float, Field(gt=0)] | None = None
+    epochs: Count | None = None
+    kwh: Annotated[float, Field(gt=0)] | None = None
+    kg_co2: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _epochs_are_a_range(self) -> Budget:
@@ -110,7 +114,7 @@ class Settings(_Section):
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
     study's folder. `prefer` names the winner: ``best``, or ``cheapest-within X``, the cheapest of those at most X worse than the best, or with X = ties of
-    those that a paired test can't tell from it.
+    those that a paired test can't tell from it; ``by COST`` after it says what is to be cheap (`search.preference`).
     """
 
     study: str
@@ -130,6 +134,7 @@ class Settings(_Section):
     skip_unavailable: bool = False
     storage: str | None = None
     artifacts: str | None = None
+    energy: EnergySettings = EnergySettings()
 
     @field_validator("prefer")
     @classmethod
@@ -196,6 +201,7 @@ class SearchConfig:
     skip_unavailable: bool
     storage: str | None
     artifacts: str | None
+    energy: EnergySettings
     families: dict[str, FamilySpace]
     sections: dict[str, BaseModel]
     family_sections: dict[str, dict[str, BaseModel]]
@@ -276,6 +282,8 @@ def load_space(
     check_sampler(data.get("sampler"), [name for name in named if name in families], spaces, problems)
     sound = {name: data.get(name) or {} for name in overridable if models[name] is not None}
     family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
+    if settings is not None:
+        check_energy(settings.energy, settings.budget.kwh, settings.budget.kg_co2, problems)
     for name in sorted(set() if settings is None else settings.resources.families):
         if name not in named:
             problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))

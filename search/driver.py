@@ -45,6 +45,8 @@ class Finished:
         The user stopped it; it stopped itself because trials kept failing.
     trouble : str or None
         Why not everything could be removed that nobody needs any more.
+    cost : dict or None
+        Of the study over all its runs (`search.accounts`), as far as it could be measured.
     """
 
     trials: list[Trial]
@@ -52,6 +54,7 @@ class Finished:
     interrupted: bool
     failing: bool
     trouble: str | None = None
+    cost: dict[str, Any] | None = None
 
 
 def drive(
@@ -116,7 +119,7 @@ def drive(
     location = locate(studies_dir, config.study, config.storage) if lease is None else lease.location
     depot = require_depot(config.artifacts, location.folder)
     place = replace(place, trials_dir=f"{depot.root}/{TRIALS}")
-    owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease)
+    owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease, energy=config.energy)
     owner.describe(about or {})
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
     owner.note_preference(config.prefer)
@@ -135,12 +138,13 @@ def drive(
     try:
         _require_none_waits(owner, blocked)
         with watching(owner) as monitor:
-            owner.storage.note = monitor.note
+            owner.storage.note = owner.spent.accounts.note = monitor.note
             warm = settle(owner, sources, fingerprint, config.sampler)
             for text in warm.told if sources is not None else ():
                 monitor.note(text)
             proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked, warm=warm)
-            limits = Limits(trials=budget.trials, minutes=budget.minutes)
+            limits = Limits(budget.trials, budget.minutes, budget.epochs, budget.kwh, budget.kg_co2)
+            owner.spent.accounts.is_limited = limits.kwh is not None or limits.kg_co2 is not None
             rules = make_rules(config, maximize, folds, tuple(blocked))
             for family in blocked:
                 rules.scheduler.exhausted(family)
@@ -153,7 +157,7 @@ def drive(
         if owner.storage.given_up is None:  # else they may be another driver's
             keep_best_artifacts(depot, list(owner.trials.values()), maximize)
         trouble = depot.settle()
-    return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing, trouble)
+    return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing, trouble, owner.spent.accounts.total)
 
 
 def _require_none_waits(owner: StudyOwner, blocked: Collection[str]) -> None:

@@ -138,6 +138,7 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
     searched = sorted({name for t in trials for name in t.params if name != "family"})
     head = ["rank", "trial", "state", "end", "family", metric, "low", "high", "best_epoch", "epochs", "seconds", "corpus"]
     head += ["parameters", "gflops", "retry_of", "confirms", "warm_start_of", "reason", "macro_f1", "macro_f1_low", "macro_f1_high"]
+    head += ["wall_seconds", "cpu_seconds", "peak_ram_mib", "energy_kwh", "emissions_kg", "disk_bytes"]
     head += ["against_winner", "difference", "difference_low", "difference_high", "p_value", *searched]
     standing, sign = standings(selection), 1 if maximize else -1
     temporary = path.with_suffix(".tmp")
@@ -155,12 +156,20 @@ def write_leaderboard(path: Path, trials: list[Trial], maximize: bool, metric: s
                 + ["" if trial.is_at_once else outcome.get("epochs", max(trial.reports, default=0)), outcome.get("seconds", ""), corpus, outcome.get("parameters", "")]
                 + [outcome.get("gflops", ""), *("" if n is None else n for n in (trial.retry_of, trial.confirms)), trial.warm_start_of or "", trial.reason or ""]
                 + [outcome.get("macro_f1", ""), *(outcome.get("macro_f1_interval") or ("", ""))]
+                + _costs(outcome)
                 + [standing.get(trial.number, ""), *(("",) * 4 if compared is None else _difference(compared, sign))]
                 + [trial.params.get(name, "") for name in searched]
             )
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def _costs(outcome: Mapping[str, Any]) -> list[Any]:
+    """Over all legs of the trial's line of retries."""
+    cost = outcome.get("cost") or {}
+    found = [cost.get(name) for name in ("wall_seconds", "cpu_seconds", "peak_ram_mib", "energy_kwh", "emissions_kg")]
+    return ["" if value is None else value for value in (*found, outcome.get("disk_bytes"))]
 
 
 def _difference(compared: Paired, sign: int) -> list[Any]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from search.budget import BudgetWatch
 from search.checkpoints import Checkpoints
 from search.confirm import confirming_spec, next_to_confirm
 from search.failures import Failures
@@ -49,19 +50,17 @@ class Loop:
         monitor: Monitor,
         checkpoints: Checkpoints,
     ) -> None:
-        self.owner, self.limits, self.metric, self.checkpoints = owner, limits, metric, checkpoints
+        self.owner, self.metric, self.checkpoints = owner, metric, checkpoints
         self._proposer, self._rules, self._parts, self._monitor = proposer, rules, parts, monitor
         self._scheduler = rules.scheduler
         self._asked_to_end: dict[int, End | None] = {}  # why a trial was told to stop; None: to pause
         self._saved_at: dict[int, float] = {}  # elapsed seconds when a running trial began or last saved
         self._too_large = {_configuration(t): t.number for t in owner.trials.values() if t.end == End.MEMORY}
         self._failures = Failures()
-        self._finish_first: int | None = None  # root
+        self._budget = BudgetWatch(limits, owner, monitor, self._asked_to_end)
         self._without: frozenset[str] = frozenset()
         self._proposals_end = False
-        self.stop_reason: str | None = None
         self._told_blocked = False
-        self._is_called_off = False  # by the user, or because trials keep failing: not even a confirmation begins
         searched = [t for t in owner.trials.values() if t.confirms is None]
         proposer.rebuild(searched)
         self._scheduler.rebuild(searched)
@@ -85,6 +84,11 @@ class Loop:
         return self.owner.roster.running
 
     @property
+    def stop_reason(self) -> str | None:
+        """Why nothing more begins; None where the study's totals were not reached and nobody stopped it."""
+        return self._budget.stop_reason
+
+    @property
     def keeps_failing(self) -> bool:
         """True if the search ended itself because trials kept failing."""
         return self._failures.reason is not None
@@ -99,7 +103,7 @@ class Loop:
 
         Where it is for the sampler to choose a family, none of those in `without` is begun if there is another: they wait for room already.
         """
-        self.owner.start_clock()
+        self.owner.spent.begin()
         self._without = frozenset(without)
         while (plan := self._plan()) is not None:
             trial = plan()
@@ -107,15 +111,16 @@ class Loop:
                 return trial
         return None
 
-    def errand(self, trial: Trial, place: Workplace) -> Errand:
-        """A trial as it is handed to a worker."""
+    def errand(self, trial: Trial, place: Workplace, node: str | None = None) -> Errand:
+        """A trial as it is handed to a worker, on this machine or on that node of a cluster."""
+        self.owner.spent.accounts.begin(trial.number, node)
         where = self.checkpoints.where(trial)
         return Errand(trial.number, trial.spec, place.workdir(trial.number), where, self.checkpoints.to_resume(trial))
 
     def _plan(self) -> Callable[[], Trial | None] | None:
         """What a free worker should do; nothing is done yet."""
-        self._check_budget()
-        if self._is_called_off:
+        self._budget.check()
+        if self._budget.is_called_off:
             return None
         if self.stop_reason is not None:
             return self._plan_after_time()
@@ -137,15 +142,15 @@ class Loop:
         if searching:
             return None
         if paused and not self.owner.roster.has_full:
-            return lambda: self._resume(self._most_advanced(paused))
+            return lambda: self._resume(self._budget.most_advanced(paused))
         if paused:
             return lambda: self._end_paused(paused, "the search ended before it was among the best of its rung")
         return self._plan_confirmation()
 
     def _plan_after_time(self) -> Callable[[], Trial | None] | None:
-        """The time is used up: the one trial that is finished all the same, then confirmations."""
-        self._name_first()
-        first = next((t for t in (*self.owner.paused(), *self.owner.waiting()) if t.root == self._finish_first), None)
+        """The budget is used up: the one trial that is finished all the same, then confirmations."""
+        self._budget.name_first()
+        first = next((t for t in (*self.owner.paused(), *self.owner.waiting()) if t.root == self._budget.finish_first), None)
         if first is not None:
             return lambda: self._start_waiting(first) if first.paused is None else self._resume(first)
         confirming = [t for t in self.owner.waiting() if t.confirms is not None]
@@ -169,11 +174,7 @@ class Loop:
 
     @property
     def _may_start_new(self) -> bool:
-        if self._proposals_end:
-            return False
-        if self.limits.trials is None:
-            return True
-        return self.owner.roster.taken < self.limits.trials
+        return not self._proposals_end and self._budget.has_trials_left
 
     def _paused(self, root: int) -> Trial:
         return self.owner.roster.paused_of([root])[0]
@@ -254,6 +255,8 @@ class Loop:
         (trained again, because a checkpoint was lost) changes nothing in it.
         """
         trial = self.owner.trials[number]
+        if not metrics or epoch <= trial.spec["epochs"]:  # else it is the mean of a further part, whose epochs were counted as beats
+            self.owner.spent.epochs += 1
         if metrics and epoch not in trial.reports:
             self.owner.report(number, epoch, float(metrics[self.metric]))
             self._monitor.reported(trial, epoch, metrics)
@@ -291,23 +294,21 @@ class Loop:
 
     def must_end(self, trial: Trial) -> bool:
         """True if the search is ending and this trial is not one that is finished first."""
-        if self.stop_reason is None:
-            return False
-        return self._is_called_off or (trial.confirms is None and trial.root != self._finish_first)
+        return self._budget.must_end(trial)
 
     def _decide(self, trial: Trial, epoch: int) -> Decision:
         best = trial.best(self.owner.maximize, epoch)
         decision = self._scheduler.decide(trial, epoch, best)
         if epoch >= trial.spec["epochs"] and self._rules.between is not None:
             decision = self._rules.between.decide(trial, epoch, best)
-        if decision is not Decision.CONTINUE and trial.root == self._finish_first:
+        if decision is not Decision.CONTINUE and trial.root == self._budget.finish_first:
             return Decision.CONTINUE
         return decision
 
     def finished(self, number: int, outcome: Mapping[str, Any]) -> None:
         """The objective returned: the trial is done, or waits."""
         trial = self.owner.trials[number]
-        outcome = with_earlier_legs(trial.outcome, outcome)
+        outcome = self._settled(trial, outcome)
         checkpoint = self._usable(trial, outcome.pop("checkpoint", None))
         was_asked, why = number in self._asked_to_end, self._asked_to_end.get(number)
         end = end_of(outcome, (why or End.PRUNED) if was_asked else None, trial.spec["epochs"])
@@ -323,6 +324,11 @@ class Loop:
         self._end(trial, end, value=outcome.get("value"), reason=reason, outcome=outcome, checkpoint=checkpoint)
         self._end_lost_out()
 
+    def _settled(self, trial: Trial, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """An outcome, or the cost alone of a trial that has none, with what the leg that ends took, and what earlier ones did."""
+        cost = self.owner.spent.accounts.settle(trial.number, outcome.get("cost"))
+        return with_earlier_legs(trial.outcome, {**outcome, "cost": cost})
+
     def _usable(self, trial: Trial, checkpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if checkpoint is None:
             return None
@@ -332,23 +338,24 @@ class Loop:
         self._monitor.note(f"a checkpoint could not be written ({checkpoint['error']}); should its trial be taken up again, that is from the one before, or from epoch 1 where there is none")
         return None
 
-    def failed(self, number: int, reason_code: str, message: str) -> None:
-        """The objective raised; `reason_code` is one of ``refused``, ``nan``, ``memory``, ``exception``."""
+    def failed(self, number: int, reason_code: str, message: str, cost: Mapping[str, Any] | None = None) -> None:
+        """The objective raised; `reason_code` is one of ``refused``, ``nan``, ``memory``, ``exception``; `cost` is None where its process is gone."""
         known = {str(e) for e in (End.REFUSED, End.NAN, End.MEMORY)}
         end = End(reason_code) if reason_code in known else End.EXCEPTION
-        self._end(self.owner.trials[number], end, reason=message)
-        self._end_lost_out()
+        self._end_without_outcome(number, end, message, cost)
 
     def lost(self, number: int, message: str) -> None:
         """The worker died, or the engine was stopped under it."""
-        trial = self.owner.trials[number]
-        end = End.INTERRUPTED if self.must_end(trial) else End.WORKER_LOST
-        self._end(trial, end, reason=message)
-        self._end_lost_out()
+        end = End.INTERRUPTED if self.must_end(self.owner.trials[number]) else End.WORKER_LOST
+        self._end_without_outcome(number, end, message)
 
     def timed_out(self, number: int, message: str) -> None:
         """The worker gave no sign of life for too long, and was killed. The first time it may have been the machine's fault."""
-        self._end(self.owner.trials[number], End.TIMEOUT, reason=message)
+        self._end_without_outcome(number, End.TIMEOUT, message)
+
+    def _end_without_outcome(self, number: int, end: End, reason: str, cost: Mapping[str, Any] | None = None) -> None:
+        trial = self.owner.trials[number]
+        self._end(trial, end, reason=reason, outcome=self._settled(trial, {} if cost is None else {"cost": cost}))
         self._end_lost_out()
 
     def note(self, text: str) -> None:
@@ -356,14 +363,13 @@ class Loop:
         self._monitor.note(text)
 
     def tick(self) -> None:
-        """Called now and then while nothing is reported: the time budget ends without being told, and what waits is written."""
-        self._check_budget()
+        """Called now and then while nothing is reported: a budget ends without being told, and what waits is written."""
+        self._budget.check()
         self.owner.flush_when_due()
 
     def stop(self, reason: str) -> None:
         """Start nothing more, and let running trials end at their next report."""
-        self.stop_reason = self.stop_reason or reason
-        self._is_called_off = True
+        self._budget.call_off(reason)
 
     # -- pauses and ends -------------------------------------------------------------------------------------------
 
@@ -407,40 +413,15 @@ class Loop:
         self._saved_at.pop(trial.number, None)
         if end is End.MEMORY:
             self._too_large.setdefault(_configuration(trial), trial.number)
-        if trial.root == self._finish_first and not requeued:
-            self._finish_first = None
+        self._budget.ended(trial, requeued)
         if trial.confirms is None:
             self._proposer.learn(trial)
             self._scheduler.ended(trial, requeued)
             if self._rules.between is not None:
                 self._rules.between.ended(trial, requeued)
         self._monitor.ended(trial)
-        if self._failures.observe(trial, end) and not self._is_called_off:
+        if self._failures.observe(trial, end) and not self._budget.is_called_off:
             self.stop(self._failures.reason)
-
-    # -- the budget ------------------------------------------------------------------------------------------------
-
-    def _check_budget(self) -> None:
-        minutes = self.limits.minutes
-        if self.stop_reason is not None or minutes is None or self.owner.elapsed_seconds < 60 * minutes:
-            return
-        self.stop_reason = f"the budget of {minutes:g} minutes is used up"
-        self._name_first()
-
-    def _name_first(self) -> None:
-        """Where nothing could win otherwise, what has come furthest is finished although the time is up."""
-        if self._finish_first is not None or self.owner.roster.has_full:
-            return
-        candidates = [t for t in (*self.running, *self.owner.paused(), *self.owner.waiting()) if t.confirms is None]
-        candidates = [t for t in candidates if t.number not in self._asked_to_end]
-        if candidates:
-            first = self._most_advanced(candidates)
-            self._finish_first = first.root
-            self._monitor.note(f"{self.stop_reason}; no trial has had the full budget yet, so trial {first.number} is finished first")
-
-    def _most_advanced(self, trials: list[Trial]) -> Trial:
-        sign = 1 if self.owner.maximize else -1
-        return max(trials, key=lambda t: (len(t.reports), sign * (t.best(self.owner.maximize) or 0.0), -t.number))
 
 
 def _configuration(trial: Trial) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 from search.trial import Trial
 
 CostOf = Callable[[Trial], float | None]
+#: Small values are told in these.
+_THOUSANDTHS = {"kWh": "Wh", "kg CO2e": "g CO2e"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,11 @@ class Cost:
 
     def text(self, value: float) -> str:
         """A value for people, with its unit."""
-        number = f"{value:,.0f}" if not self.unit or abs(value) >= 1000 else f"{value:.3g}"
-        return f"{number} {self.unit}".rstrip()
+        unit = self.unit
+        if unit in _THOUSANDTHS and abs(value) < 1:
+            value, unit = 1000 * value, _THOUSANDTHS[unit]
+        number = f"{value:,.0f}" if not unit or abs(value) >= 1000 else f"{value:.3g}"
+        return f"{number} {unit}".rstrip()
 
 
 def _outcome(*keys: str) -> CostOf:
@@ -51,6 +56,14 @@ def _outcome(*keys: str) -> CostOf:
     return find
 
 
+def _latency_ms(trial: Trial) -> float | None:
+    """Milliseconds of validation for each item, in batches and warm; None where there are several parts, whose epochs are not all known."""
+    outcome = trial.outcome
+    seconds, items = outcome.get("phases", {}).get("validate"), outcome.get("n_validation")
+    passes = 1 if trial.is_at_once else outcome.get("epochs")
+    return 1000 * seconds / (passes * items) if seconds and items and passes and trial.parts == 1 else None
+
+
 #: By the name that a user gives them.
 COSTS: Mapping[str, Cost] = {
     "seconds": Cost("fitting", "s", _outcome("fit_seconds")),
@@ -62,7 +75,7 @@ COSTS: Mapping[str, Cost] = {
     "parameters": Cost("parameters", "", _outcome("parameters")),
     "gflops": Cost("forward pass", "GFLOP", _outcome("gflops")),
     "disk": Cost("artifacts", "bytes", _outcome("disk_bytes")),
-    "latency": Cost("latency of a clip", "ms", _outcome("latency_ms")),
+    "latency": Cost("validation of an item", "ms", _latency_ms),
 }
 
 

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from search.config import Budget
 from search.confirm import finalists
-from search.roster import Roster
+from search.cost_text import Spending
+from search.roster import Roster, reported_epochs
 from search.study import StudyOwner
 from search.trial import Trial
 
@@ -43,6 +44,7 @@ class Standing:
         trials_wanted: int | None,
         minutes: float | None,
         elapsed: Callable[[], float],
+        spending: Spending | None = None,
     ) -> None:
         self.maximize, self.max_epochs = maximize, max_epochs
         self.trials_wanted, self.minutes = trials_wanted, minutes
@@ -50,10 +52,7 @@ class Standing:
         self._roster, self._ends = Roster(trials), Counter(_end_in_words(t) for t in trials if t.counts)
         self.best = next(iter(finalists(trials, 1, maximize)), None)
         self.running: dict[int, tuple[Trial, int, float | None]] = {}
-        told: dict[int, set[int]] = {}
-        for trial in trials:  # a retry has the reports of the lost trial it goes on with
-            told.setdefault(trial.root, set()).update(trial.reports)
-        self.epochs = sum(map(len, told.values()))
+        self._reported, self._spending = reported_epochs(trials), spending
         self._elapsed, self._elapsed_before = elapsed, elapsed()
         self._ended_here = 0
 
@@ -67,8 +66,19 @@ class Standing:
         self._roster.note(trial)
         self.running[trial.number] = (trial, max(trial.reports, default=0), trial.best(self.maximize))
 
+    @property
+    def epochs_text(self) -> str:
+        """ "461 epochs"."""
+        return f"{self._reported} epochs" if self._spending is None else self._spending.epochs_text
+
+    @property
+    def energy_text(self) -> str:
+        """ "; 12.3 Wh", empty as long as nothing is known."""
+        told = "" if self._spending is None else self._spending.energy_text
+        return f"; {told}" if told else ""
+
     def reported(self, trial: Trial, epoch: int) -> None:
-        self.epochs += 1
+        self._reported += 1
         self.running[trial.number] = (trial, epoch, trial.best(self.maximize))
 
     def paused(self, trial: Trial) -> None:
@@ -105,8 +115,8 @@ class Standing:
         return f"{paused} paused (checkpoints {held / 1e6:.1f} MB)" if paused else ""
 
     def seconds_left(self) -> float | None:
-        """The shorter of what the time budget and the trial budget leave, or None if neither can be told yet."""
-        left = []
+        """The shortest of what the budget's totals leave, or None if none can be told yet."""
+        left = [] if self._spending is None else self._spending.seconds_left()
         if self.minutes is not None:
             left.append(max(0.0, 60 * self.minutes - self.elapsed))
         if self.trials_wanted is not None and self._ended_here >= 2:
@@ -207,7 +217,7 @@ class PlainMonitor:
         self._told = time.monotonic()
         s = self._standing
         of = f"/{s.trials_wanted}" if s.trials_wanted else ""
-        self.note(f"{s.counted}{of} trials, {s.epochs} epochs; {s.counts_text()}; {s.best_text()}; about {duration(s.seconds_left())} left")
+        self.note(f"{s.counted}{of} trials, {s.epochs_text}{s.energy_text}; {s.counts_text()}; {s.best_text()}; about {duration(s.seconds_left())} left")
 
 
 class LiveMonitor:
@@ -243,7 +253,7 @@ def live_view(standing: Standing) -> Group:
         bar.add_row(
             f"{standing.counted}/{standing.trials_wanted} trials",
             ProgressBar(total=standing.trials_wanted, completed=standing.counted, width=40),
-            f"{standing.epochs} epochs",
+            f"{standing.epochs_text}{standing.energy_text}",
         )
         lines.append(bar)
     lines += [Text(f"{duration(standing.elapsed)}{left}; {standing.counts_text()}"), Text(standing.best_text(), style="green")]
@@ -285,6 +295,7 @@ def watch_study(console: Console, owner: StudyOwner, budget: Budget) -> Iterator
         trials_wanted=budget.trials,
         minutes=budget.minutes,
         elapsed=lambda: owner.elapsed_seconds,
+        spending=Spending(owner.spent, budget),
     )
     with watch(console, standing) as monitor:
         if standing.trials:

@@ -105,5 +105,13 @@ class Roster:
         return self._successors.get(trial.number)
 
 
+def reported_epochs(trials: Iterable[Trial]) -> int:
+    """Epochs with a score, of all trials; a retry has those of the lost trial that it goes on with."""
+    told: dict[int, set[int]] = {}
+    for trial in trials:
+        told.setdefault(trial.root, set()).update(trial.reports)
+    return sum(map(len, told.values()))
+
+
 def _by_number(trials: Iterable[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.number)

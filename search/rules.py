@@ -18,6 +18,9 @@ class Limits:
 
     trials: int | None = None
     minutes: float | None = None
+    epochs: int | None = None
+    kwh: float | None = None
+    kg_co2: float | None = None
 
 
 class Monitor(Protocol):

@@ -71,7 +71,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--address", metavar="WHERE", help="an existing Ray cluster: auto (this machine is one of its nodes), HOST:PORT of its head, or ray://HOST:PORT (default: as RAY_ADDRESS says, else a Ray of its own on this machine)")
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")
     p.add_argument("--minutes", type=float, metavar="M", help="total minutes of the study, over all its runs")
-    p.add_argument("--prefer", nargs="+", metavar=("RULE", "X"), help="who wins: best (default), or cheapest-within X: the cheapest at most X worse than the best; X = ties: of those a paired test can't tell from it")
+    p.add_argument("--epochs", type=int, metavar="N", help="total epochs of the study, over all its runs and trials")
+    p.add_argument("--kwh", type=float, metavar="E", help="total energy of the study in kWh, over all its runs")
+    p.add_argument("--kg-co2", type=float, metavar="C", help="total emissions of the study in kg of CO2 equivalents, over all its runs (needs energy.country_iso_code in the file)")
+    p.add_argument("--prefer", nargs="+", metavar=("RULE", "X"), help="who wins: best (default), or cheapest-within X: the cheapest at most X worse than the best; X = ties: of those a paired test can't tell from it; then, if you like, by COST: seconds, energy, latency, parameters, memory, …")
     p.add_argument("--split", choices=("naive",), help="naive: deal the segments of development tracks one by one, to see how much that flatters; no result, and the study is named NAME-naive")
     p.add_argument("--seed", type=int, metavar="N", help="of validation split, sampler and training")
     p.add_argument("--warm-start", metavar="STUDY", nargs="+", help="a new study tries the best configurations of these studies first, and its sampler learns from their trials")
@@ -114,6 +117,9 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
         "workers": options.workers,
         "budget.trials": options.trials,
         "budget.minutes": options.minutes,
+        "budget.epochs": options.epochs,
+        "budget.kwh": options.kwh,
+        "budget.kg_co2": options.kg_co2,
         "prefer": None if options.prefer is None else " ".join(options.prefer),
         "seed": options.seed,
         "warm_start": options.warm_start,

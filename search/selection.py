@@ -14,7 +14,7 @@ import numpy as np
 
 from search.confirm import confirmations, finalists
 from search.item_scores import ItemScores, item_scores
-from search.preference import Preference, price
+from search.preference import Preference
 from search.trial import Trial
 
 
@@ -101,7 +101,7 @@ class Selection:
         """The best, or the cheapest near it: ties of price go to the smaller, then to the earlier."""
         if self.prefer is None:
             return self.contenders[0]
-        return min(self._near_best, key=lambda each: price(each.trial))
+        return min(self._near_best, key=lambda each: self.prefer.price(each.trial))
 
     @property
     def _near_best(self) -> list[Contender]:
@@ -143,7 +143,7 @@ class Selection:
         rule: dict[str, Any] = {}
         if self.prefer is not None:
             near = [each.value for each in self._near_best]
-            rule = {"costs": _places([price(each.trial) for each in same]), "within": max(near) - min(near) if self.prefer.within is None else self.prefer.within}
+            rule = {"costs": _places([self.prefer.price(each.trial) for each in same]), "within": max(near) - min(near) if self.prefer.within is None else self.prefer.within}
         place = next(i for i, each in enumerate(same) if each is self.winner)
         return self.statistics.expect_chosen([each.items.parts for each in same], place, items.folds, items.groups, maximize=self.maximize, **rule)
 

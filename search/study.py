@@ -17,10 +17,12 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from search.database import in_words
+from search.energy_section import EnergySettings
 from search.fingerprint import completed
 from search.lease import Lease
 from search.location import Location
 from search.roster import Roster
+from search.spent import Spent
 from search.storage import StudyStorage
 from search.study_view import refuse_mismatch, refuse_stranger, trial_of
 from search.trial import MAX_RETRIES, End, Trial
@@ -42,6 +44,13 @@ class StudyOwner:
         What a study did that was made before a key of the fingerprint existed.
     lease : Lease, optional
         Asked before each write.
+    energy : EnergySettings, optional
+        How the energy of what this driver does is measured; without them it is not.
+
+    Attributes
+    ----------
+    spent : Spent
+        Seconds, epochs and energy, over all runs.
 
     Raises
     ------
@@ -51,20 +60,26 @@ class StudyOwner:
     """
 
     def __init__(
-        self, location: Location, *, maximize: bool, fingerprint: Mapping[str, Any], defaults: Mapping[str, Any] | None = None, lease: Lease | None = None
+        self,
+        location: Location,
+        *,
+        maximize: bool,
+        fingerprint: Mapping[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        lease: Lease | None = None,
+        energy: EnergySettings | None = None,
     ) -> None:
         self.name = location.name
         self.maximize = maximize
         self.storage = StudyStorage(location, lease)
         with in_words(location, "opened"):
             attrs = self._join(location, fingerprint, defaults or {})
-        self._elapsed_before = float(attrs.get("elapsed_seconds", 0.0))
-        self._clock_started: float | None = None
         self._last_write = time.monotonic()
         self._pending: dict[int, dict[int, float]] = {}
         with in_words(location, "read"):
             frozen = self.storage.get_all_trials(self._study_id)
         self.trials: dict[int, Trial] = {t.number: trial_of(t) for t in frozen}
+        self.spent = Spent(attrs, self.trials.values(), energy)
         self.roster = Roster(self.trials.values())
         self._take_in_orphans()
 
@@ -123,13 +138,7 @@ class StudyOwner:
     @property
     def elapsed_seconds(self) -> float:
         """Seconds that drivers have searched, over all runs of the study; getting workers ready does not count."""
-        here = 0.0 if self._clock_started is None else time.monotonic() - self._clock_started
-        return self._elapsed_before + here
-
-    def start_clock(self) -> None:
-        """The search begins: a worker is free for the first time."""
-        if self._clock_started is None:
-            self._clock_started = time.monotonic()
+        return self.spent.seconds
 
     @property
     def next_number(self) -> int:
@@ -190,9 +199,11 @@ class StudyOwner:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, and the time spent so far."""
+        """Write what waits, and what was spent so far."""
         reports = {self.trials[number].trial_id: values for number, values in self._pending.items()}
-        self.storage.write_reports(self._study_id, reports, {"elapsed_seconds": self.elapsed_seconds})
+        spent = self.spent.changed()
+        self.storage.write_reports(self._study_id, reports, spent)
+        self.spent.written(spent)
         self._pending.clear()
         self._last_write = time.monotonic()
 
@@ -261,6 +272,7 @@ class StudyOwner:
     def close(self) -> None:
         """Write what waits and let the database go. A driver that may not write any more, or can't, only does the latter."""
         try:
+            self.spent.accounts.close()
             if self.storage.given_up is None:
                 self.flush()
         finally:
@@ -272,7 +284,8 @@ class StudyOwner:
         """End what an earlier driver left running; requeue what it left without a successor. Safe to repeat."""
         for trial in list(self.trials.values()):
             if trial.state == "RUNNING":
-                self.finish(trial.number, End.ORPHAN, reason="the driver that ran it ended before it did")
+                earlier = {key: trial.outcome[key] for key in ("cost",) if key in trial.outcome}
+                self.finish(trial.number, End.ORPHAN, reason="the driver that ran it ended before it did", outcome=earlier)
         for trial in list(self.trials.values()):
             self._requeue(trial)
 
@@ -286,9 +299,10 @@ class StudyOwner:
             spec["timeouts"] = trial.timeouts + 1
         attrs = {"spec": spec, "family": spec["family"], "retry_of": trial.number}
         attrs |= {name: value for name in ("checkpoint", "bracket", "confirms") if (value := getattr(trial, name)) is not None}
-        if trial.checkpoint is not None:
-            # The seconds before the loss are its successor's too.
-            attrs["outcome"] = {key: trial.outcome[key] for key in ("seconds", "fit_seconds", "phases") if key in trial.outcome}
+        # What it took is its successor's too; seconds are those of the epochs that it has, so without a checkpoint they begin anew.
+        handed = ("cost", "seconds", "fit_seconds", "phases") if trial.checkpoint is not None else ("cost",)
+        if earlier := {key: trial.outcome[key] for key in handed if key in trial.outcome}:
+            attrs["outcome"] = earlier
         known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
         trial_id, number = self.storage.insert_trial(
             self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known

@@ -95,6 +95,8 @@ class StudyView:
         What its trials have in common (`search.fingerprint`).
     prefer : str
         Which of those near the best wins (`search.preference`).
+    cost : dict or None
+        What the study took over all its runs, what no trial used too, in the shape of a trial's cost (`search.trial_cost`); None where it was not measured.
     distributions : dict
         Optuna's distribution of each parameter that a trial has, by its name in the study; as of the newest trial.
     """
@@ -111,7 +113,9 @@ class StudyView:
         fingerprint: Mapping[str, Any] | None = None,
         prefer: str = "best",
         distributions: Mapping[str, BaseDistribution] | None = None,
+        cost: Mapping[str, Any] | None = None,
     ) -> None:
+        self.cost = None if cost is None else dict(cost)
         self.distributions = dict(distributions or {})
         self.fingerprint = dict(fingerprint or {})
         self.name, self.maximize, self.metric, self.run, self.trials = name, maximize, metric, run, trials
@@ -216,7 +220,7 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
         database.engine.dispose()
     run = _read_run(location.folder / "run.json")
     elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("prefer", "best")
-    return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer, distributions)
+    return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer, distributions, attrs.get("cost"))
 
 
 def _read_run(file: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from search.trial import Trial
 
 #: Packages whose versions a run records.
-VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn")
+VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn", "codecarbon")
 
 
 def tell_corpus(data: Any, console: Console) -> None:
@@ -102,7 +102,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError, RecursionError) as error:
         raise SearchError(f"{file}: can't be read ({error}); put it back, or remove the study's folder to begin anew") from error
 
 
@@ -110,6 +110,7 @@ def tell_results(
     location: Location, config: SearchConfig, finished: Finished, corpus: Any, console: Console, statistics: Statistics, caveat: str | None = None
 ) -> int:
     """The leaderboard, the winner and its doubts, where things are, and what to do next; returns the exit code. With `caveat` all say why they are no result."""
+    from search.cost_text import front_lines, total_line
     from search.leaderboard import print_leaderboard, write_leaderboard
     from search.winner import winner_lines
 
@@ -127,8 +128,12 @@ def tell_results(
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title, selection=selection)
         for line in () if selection is None else winner_lines(selection, config.objective.metric):
             console.print(line, markup=False, highlight=False)
+        for line in front_lines(finished.trials, maximize, config.objective.metric):
+            console.print(line, markup=False, highlight=False)
     else:
         console.print("no trial has had the full budget yet; run the command again to go on, with a larger --minutes if those are used up", markup=False)
+    if (told := total_line(finished.cost)) is not None:
+        console.print(told, markup=False, highlight=False)
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)

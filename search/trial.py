@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from search.trial_cost import added
+
 
 class Decision(StrEnum):
     """The answer to a report. Its text is the contract: objectives compare with ``"stop"``.
@@ -199,11 +201,13 @@ def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) 
 
 
 def with_earlier_legs(before: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """An outcome whose seconds include those before the trial's pause, if it had one (`before` is its outcome then)."""
+    """An outcome whose seconds and cost include those before the trial's pause, if it had one (`before` is its outcome then)."""
     whole = dict(outcome)
     for key in ("seconds", "fit_seconds"):
         if key in outcome and key in before:
             whole[key] = before[key] + outcome[key]
     if "phases" in outcome and "phases" in before:
         whole["phases"] = {name: before["phases"].get(name, 0.0) + seconds for name, seconds in outcome["phases"].items()}
+    if "cost" in outcome or "cost" in before:
+        whole["cost"] = added(before.get("cost"), outcome.get("cost"))
     return whole

@@ -22,8 +22,7 @@ def winner_lines(selection: Selection, metric: str) -> list[str]:
     again = "" if winner.scored is winner.trial else f" on {winner.scored.spec['folds']} folds"
     lines = [f"winner: trial {winner.trial.number}, {winner.trial.family}: {metric} {winner.value:.3f}{again}{_interval(winner.scored.outcome.get('interval'))}"]
     if selection.prefer is not None:
-        cost = winner.trial.outcome.get("fit_seconds")
-        price = "" if cost is None else f" ({cost:.3g} s of fitting)"
+        price = "" if (told := selection.prefer.price_text(winner.trial)) is None else f" ({told})"
         lines.append(f"  by prefer: {selection.prefer}: the cheapest{price} of those near the best, trial {best.trial.number} with {best.value:.3f}")
     lines += _worth(selection)
     lines += _ties(selection)

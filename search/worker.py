@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from search.depot import DepotError, is_url, open_depot, split_name
 from search.errors import SearchError, TrialFailed
 from search.scratch import scratch
 from search.trial import Decision, Objective, Snapshot, not_finite
+from search.trial_cost import CostMeter, size_of
 
 #: (epoch, metrics) -> "continue" | "save" | "stop" | "pause"
 Ask = Callable[[int, Mapping[str, float]], str]
@@ -92,10 +93,11 @@ class Errand:
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial that raised."""
+    """A trial that raised, and what it cost until then."""
 
     reason_code: str
     message: str
+    cost: dict[str, Any] = field(default_factory=dict)
 
 
 def available_cores() -> int:
@@ -121,8 +123,17 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
     A checkpoint is ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of all checkpoints; or ``{"error"}`` where it could
     not be written. The outcome of a trial that was told to pause has it as ``checkpoint``; one that was told to save hands it to `saved` and goes
     on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial. Artifacts that can't be brought to their URL
-    cost nothing else; the outcome then says why (``artifacts_error``).
+    cost nothing else; the outcome then says why (``artifacts_error``). What the trial took is in the outcome's ``cost`` (`search.trial_cost`), and
+    ``disk_bytes`` is the size of its artifacts.
     """
+    with CostMeter() as meter:
+        result = _attempt(objective, errand, ask, saved)
+    if isinstance(result, Failure):
+        return replace(result, cost=meter.cost)
+    return result | {"cost": meter.cost}
+
+
+def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None) -> dict[str, Any] | Failure:
     written: dict[str, Any] = {}
     last, answer = 0, Decision.CONTINUE
 
@@ -153,8 +164,9 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
                 if resume is None or getattr(error, "reason_code", None) != "snapshot":
                     raise
                 outcome = objective.run(errand.spec, report, workdir=workdir, resume=None)
-            if workdir != errand.workdir and answer not in (Decision.STOP, Decision.PAUSE):
-                written |= _hand_in(workdir, errand.workdir)  # of one that was stopped nobody keeps them
+            if answer not in (Decision.STOP, Decision.PAUSE):  # of one that was stopped nobody keeps them
+                written["disk_bytes"] = size_of(workdir)
+                written |= _hand_in(workdir, errand.workdir) if workdir != errand.workdir else {}
         return {**outcome, **written}
     except MemoryError as error:
         return Failure("memory", _one_line(error) or "out of memory")

@@ -29,6 +29,6 @@ class InlineEngine:
                 loop.lost(number, "interrupted in an epoch")
                 raise
             if isinstance(result, Failure):
-                loop.failed(number, result.reason_code, result.message)
+                loop.failed(number, result.reason_code, result.message, result.cost)
             else:
                 loop.finished(number, result)

@@ -23,6 +23,7 @@ from ray.exceptions import RayError
 from search.engines import ray_watchman
 from search.engines.ray_token import agree_on_token
 from search.errors import SearchError
+from search.trial_cost import meters
 
 #: Where searches of one cluster find one another.
 NAMESPACE = "genre-search"
@@ -136,7 +137,7 @@ def _join(address: str) -> None:
 
 
 def _descendants() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
+    return {process for process in psutil.Process().children(recursive=True) if process.pid not in meters}  # that is none of Ray's
 
 
 def _watch_over(processes: set[psutil.Process]) -> subprocess.Popen[bytes] | None:

@@ -22,6 +22,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.engines.ray_capacity import MAILBOX, Shape, fair_share, nodes, share_of_memory
 from search.engines.ray_connect import RayDied, first_line, gone, head_answers, last_line
+from search.engines.ray_meter import NodeMeters
 from search.engines.ray_room import make_way
 from search.engines.ray_shipping import Shipment
 from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
@@ -108,6 +109,7 @@ class Pool:
 
     def __init__(self, loop: Loop, place: Workplace, staff: Staff, vital: Sequence[psutil.Process], shipment: Shipment | None = None) -> None:
         self._loop, self._place, self._staff, self._vital, self._shipment = loop, place, staff, vital, shipment
+        self._meters = None if vital else NodeMeters(loop.owner.spent.accounts)  # of a cluster's nodes; a Ray of our own is metered with the driver
         self._generation = loop.owner.generation
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
         name = f"{MAILBOX}{loop.owner.name}-{uuid.uuid4().hex[:8]}"
@@ -137,6 +139,13 @@ class Pool:
         SearchError
             Workers die one after another.
         """
+        try:
+            self._run()
+        finally:
+            if self._meters is not None:
+                self._meters.close()
+
+    def _run(self) -> None:
         letter = self._mailbox.exchange.remote({})
         turned = time.monotonic()
         while True:
@@ -147,6 +156,7 @@ class Pool:
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
             turned = self._forgive_absence(turned)
             self._loop.tick()
+            self._look_at_meters()
             self._give_back_held()
             turned = self._forgive_absence(turned)  # each of these may have waited for the database
             for reference in ready:
@@ -159,6 +169,14 @@ class Pool:
             self._require_ray()
             turned = self._forgive_absence(turned)
             self._end_hanging(turned)
+
+    def _look_at_meters(self) -> None:
+        if self._meters is None:
+            return
+        workers: dict[str, set[int]] = {}
+        for hand in (*self._idle, *(hand for hand, _ in self._busy.values())):
+            workers.setdefault(hand.place.node, set()).add(hand.place.pid)
+        self._meters.look(workers)
 
     def _require_ray(self) -> None:
         dead = gone(self._vital)
@@ -277,7 +295,7 @@ class Pool:
 
     def _set_to_work(self, hand: _Hand, trial: Trial) -> None:
         self._idle = [each for each in self._idle if each is not hand]
-        self._busy[hand.actor.run.remote(self._loop.errand(trial, self._place))] = (hand, trial.number)
+        self._busy[hand.actor.run.remote(self._loop.errand(trial, self._place, None if self._meters is None else hand.node))] = (hand, trial.number)
         self._patience.begun(trial.number, time.monotonic())
 
     # -- what they say ---------------------------------------------------------------------------------------------
@@ -330,7 +348,7 @@ class Pool:
             return
         self._lost_in_a_row = 0
         if isinstance(result.outcome, Failure):
-            self._loop.failed(number, result.outcome.reason_code, result.outcome.message)
+            self._loop.failed(number, result.outcome.reason_code, result.outcome.message, result.outcome.cost)
         else:
             self._loop.finished(number, result.outcome)
         hand.served += 1
