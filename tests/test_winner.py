@@ -68,10 +68,13 @@ def test_two_trials_of_one_configuration_tie_and_the_cheaper_is_taken_where_that
     assert selection.winner.trial.outcome["fit_seconds"] == min(trial.outcome["fit_seconds"] for trial in near)
     assert f"winner: trial {winner['trial']}, " in done.stdout and "by prefer: cheapest-within ties" in done.stdout
     assert "can't be told apart from" in done.stdout and "expected after the optimism of choosing among 5 full trials and " in done.stdout
+    page = place / "studies" / "twice" / "report.html"
+    assert "report:      " in done.stdout and f"won: trial {winner['trial']}<" in page.read_text() and "number to quote is still missing" in page.read_text()
     # The look agrees, and another rule is another winner.
     look = ("scripts/final_eval.py", "--studies-dir", place / "studies", "--study", "twice")
     assert command(*look).returncode == 0
     assert json.loads((place / "studies" / "twice" / "final" / "metrics.json").read_text())["trial"] == int(winner["trial"])
+    assert "accuracy on held-out tracks" in page.read_text() and "held-out tracks, looked at once" in page.read_text()
     wrong = command(*look, "--prefer", "cheapest")
     assert wrong.returncode == 2 and "--prefer cheapest: write best, cheapest-within X" in wrong.stderr and "Traceback" not in wrong.stderr
     best = selection.contenders[0].trial.number

@@ -5,13 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from genre_models import resampling
+from search import run
+from search.location import locate
 from search.report import gather_evidence, write_report
 from search.report.page import as_json
 from search.report.verdict import selection_of
@@ -110,6 +115,12 @@ def test_commands_are_quoted_for_a_shell(tmp_path: Path) -> None:
     page = html.unescape(page_of(view, tmp_path / "a b" / "s"))
     assert f"python -m search.run --space '{tmp_path}/a b/s/space.yaml' --study s --data '/my music' '$(rm -rf)' --seed 3 --studies-dir '{tmp_path}/a b' --replay 0" in page
     assert f"python scripts/final_eval.py --study s --studies-dir '{tmp_path}/a b'" in page
+
+
+def test_a_page_that_can_not_be_written_fails_no_search(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    run._write_report(locate(tmp_path, "none"), SimpleNamespace(storage=None), None, console)
+    assert console.file.getvalue().startswith("note: no report was written (StudyError: no study 'none'") and "scripts/report.py --study none tries again" in console.file.getvalue()
 
 
 def test_json_in_a_script_can_not_end_it() -> None:
