@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,7 @@ def find_known_groups(scan: Scan, by: str, cache_dir: Path, workers: int | None 
     CacheError
     """
     rows = [row for row in scan.rows if row.readable]
-    if any(row.group or row.album for row in rows):
-        source = "the corpus's table"
-        names = {row.id: (row.group, row.album) for row in rows}
-    elif scan.kind == "audio":
-        source = "the tags of the files"
-        tags = read_tags(rows, cache_dir, workers, progress)
-        names = {row.id: names_of(tags[row.id]) for row in rows}
-    else:
-        source, names = "nothing here", {row.id: (None, None) for row in rows}
+    names, source = find_names(scan, cache_dir, workers, progress)
     place = ("artist", "album").index(by)
     asked, other = {id: both[place] for id, both in names.items()}, {id: both[1 - place] for id, both in names.items()}
     if not any(asked.values()):
@@ -89,6 +81,19 @@ def find_known_groups(scan: Scan, by: str, cache_dir: Path, workers: int | None 
     return KnownGroups(by, group_of, tuple(_notes(by, source, rows, asked, group_of)))
 
 
+def find_names(
+    scan: Scan, cache_dir: Path, workers: int | None = None, progress: Progress | None = None
+) -> tuple[dict[str, tuple[str | None, str | None]], str]:
+    """Artist and album of each readable track, by its id, and where that is known from; arguments as of `find_known_groups`."""
+    rows = [row for row in scan.rows if row.readable]
+    if any(row.group or row.album for row in rows):
+        return {row.id: (row.group, row.album) for row in rows}, "the corpus's table"
+    if scan.kind != "audio":
+        return {row.id: (None, None) for row in rows}, "nothing here"
+    tags = read_tags(rows, cache_dir, workers, progress)
+    return {row.id: names_of(tags[row.id]) for row in rows}, "the tags of the files"
+
+
 def names_of(tags: Tags) -> tuple[str | None, str | None]:
     """Artist and album of a file in words that are the same for the same artist or album, however they are written."""
     artist, album_artist, album = (_plain(text) for text in (tags.artist, tags.album_artist, tags.album))
@@ -97,7 +102,7 @@ def names_of(tags: Tags) -> tuple[str | None, str | None]:
     return (f"artist {artist or album_artist}" if artist or album_artist else None), (f"album {album} by {whose}" if album else None)
 
 
-def artists_on_two_sides(names: Mapping[str, tuple[str | None, str | None]], sides: Mapping[str, list[ScanRow]]) -> dict[str, list[str]]:
+def artists_on_two_sides(names: Mapping[str, tuple[str | None, str | None]], sides: Mapping[str, Sequence[ScanRow]]) -> dict[str, list[str]]:
     """Artists with tracks on several sides of a split, and which sides."""
     where: dict[str, list[str]] = defaultdict(list)
     for side, rows in sides.items():

@@ -26,7 +26,7 @@ _VERSION = 3  # of the facts; raise it when the same file would be described dif
 _SAVE_SECONDS = 60.0  # what a kill loses at most of a long scan
 _FACTS = (
     *("duration_seconds", "sr", "channels", "loudness_db", "clipped_share", "silent_share", "missing"),
-    *("width", "height", "border", "colours", "contrast", "decoded"),
+    *("width", "height", "border", "colours", "contrast", "brightness", "decoded"),
 )
 
 
@@ -68,6 +68,8 @@ class ScanRow:
         ``"grey"``, the name of a colour map, or ``"other"``.
     contrast : int or None
         0 to 255: how far any pixel is from the first one.
+    brightness : float or None
+        0 to 255: mean of some of its pixels; None also where a scan of before has it not.
     """
 
     id: str
@@ -94,6 +96,7 @@ class ScanRow:
     border: str | None = None
     colours: str | None = None
     contrast: int | None = None
+    brightness: float | None = None
 
     @property
     def labelled_id(self) -> str:

@@ -84,7 +84,8 @@ def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | N
 
 def caveat_of(view: StudyView) -> str | None:
     """Why a study's scores are no result, as those of the naive split are; None where they are one."""
-    return view.run.get("caveat") or (CAVEAT if view.fingerprint.get("data", {}).get("split") == "naive" else None)
+    is_naive = "naive" in (view.fingerprint.get("data", {}).get("split"), view.run.get("data", {}).get("split"))
+    return view.run.get("caveat") or (CAVEAT if is_naive else None)
 
 
 def read_request(

@@ -175,7 +175,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
-            doubts = _tell_doubts(data, console)
+            doubts = _tell_doubts(data, config, console)
             fingerprint = fingerprint_of(config, data, precision)
             require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
@@ -205,13 +205,19 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     return code
 
 
-def _tell_doubts(data: TaskData, console: Console) -> list[str]:
-    """What the scan says against the corpus, in short; scripts/doctor.py has the rest."""
+def _tell_doubts(data: TaskData, config: SearchConfig, console: Console) -> list[str]:
+    """What the scan says against the corpus and against its split, in short; scripts/doctor.py and scripts/audit.py have the rest."""
+    from genre_models.audit import audit_split
     from genre_models.doctor import short_notes
 
     notes = short_notes(data.scan, data.corpus)
     for note in notes:
         console.print(f"doctor: {note}", markup=False, highlight=False)
+    warnings = audit_split(data.split, data.cache_dir, briefly=True).warnings
+    for warning in warnings:
+        console.print(f"audit: {warning}", markup=False, highlight=False)
+    if warnings:
+        console.print(f"audit: the whole answer: python scripts/audit.py --study {config.study}", markup=False, highlight=False)
     return notes
 
 

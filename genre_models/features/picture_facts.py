@@ -45,7 +45,8 @@ def picture_facts(image: Image.Image) -> dict[str, Any]:
     dict
         ``decoded`` (32 hex digits: the same for the same size and colours, however they were stored), ``border`` (left, top, right and bottom
         width of one colour around all four sides, and that colour, as ``"35,54,44,31 #ffffff"``; None where one side has none), ``colours``
-        (``"grey"``, the name of a colour map, or ``"other"``), ``contrast`` (0 to 255: how far any pixel is from the first one).
+        (``"grey"``, the name of a colour map, or ``"other"``), ``contrast`` (0 to 255: how far any pixel is from the first one), ``brightness`` (0 to 255: mean
+        of the pixels that colours are told by).
     """
     width, height = image.size
     digest = hashlib.blake2b(f"{width} x {height}".encode(), digest_size=16)
@@ -68,6 +69,7 @@ def picture_facts(image: Image.Image) -> dict[str, Any]:
         "border": _border(rows, columns, corner),
         "colours": colours_of(sample),
         "contrast": contrast,
+        "brightness": round(float(sample.mean()), 1),
     }
 
 

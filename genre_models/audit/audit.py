@@ -1,0 +1,202 @@
+"""The questions of an audit, and its answers in words."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genre_models.audit.classifier import ask
+from genre_models.audit.facts import Fact, facts_of, hints
+from genre_models.durable import write_text
+from genre_models.errors import CacheError
+from genre_models.parallel import Lost, run_jobs
+from genre_models.resampling.auc import auc_of
+from genre_models.resampling.intervals import proportion_interval
+from genre_models.scan import ScanRow
+from genre_models.split import Split
+
+MARGIN = 0.05
+"""How far the lower end of an interval must be above what chance gives before it is a warning."""
+LEAST_GROUPS = 10
+"""On each side; fewer can't be told apart with any certainty."""
+_VERSION = 1  # of the answers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one question.
+
+    Attributes
+    ----------
+    question : str
+        ``"train from held out"``, ``"train from validation"``, ``"the class"``.
+    score : float or None
+        Area under the ROC curve, of the class the share told right; None where it was not asked, with the reason in `why_not`.
+    interval : (float, float) or None
+        95 %, over groups.
+    chance : float
+        What knowing nothing gives.
+    facts : tuple of (str, float)
+        What each fact scores alone, the most telling first; empty where that was not asked.
+    gives_away : str
+        The most telling fact in words, on both sides.
+    why_not : str
+    """
+
+    question: str
+    score: float | None = None
+    interval: tuple[float, float] | None = None
+    chance: float = 0.5
+    facts: tuple[tuple[str, float], ...] = ()
+    gives_away: str = ""
+    why_not: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the facts tell it, beyond doubt and by more than a little."""
+        return self.interval is not None and self.interval[0] > self.chance + MARGIN
+
+    @property
+    def line(self) -> str:
+        """In one line."""
+        if self.score is None:
+            return f"{self.question}: not asked: {self.why_not}"
+        ends = "" if self.interval is None else f" ({self.interval[0]:.2f}–{self.interval[1]:.2f})"
+        measure = "AUC" if self.question != "the class" else "accuracy"
+        told = f"{self.question}: {'can' if self.is_told else 'can not'} be told by facts of the files alone: {measure} {self.score:.2f}{ends}, chance {self.chance:.2f}"
+        return told + (f"; {self.gives_away}" if self.is_told and self.gives_away else "")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """All answers.
+
+    Attributes
+    ----------
+    answers : tuple of Answer
+    facts : tuple of str
+        What the classifier saw.
+    """
+
+    answers: tuple[Answer, ...]
+    facts: tuple[str, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """A line for each pair of sides that can be told apart."""
+        remedy = "what is learned on the one is judged on files of another kind: deal at random (no data.split), or bring all files to one form"
+        return [f"WARNING: {each.line}; {remedy}" for each in self.answers if each.is_told and each.question != "the class"]
+
+    def as_data(self) -> dict[str, Any]:
+        """For programs."""
+        return {"facts": list(self.facts), "answers": [asdict(each) | {"is_told": each.is_told} for each in self.answers], "warnings": self.warnings}
+
+
+def audit_split(split: Split, cache_dir: Path, *, briefly: bool = False) -> Audit:
+    """Ask whether facts of files tell the sides of a split apart.
+
+    Parameters
+    ----------
+    split : Split
+        Of its held-out tracks nothing but the scan's facts is used.
+    cache_dir : Path
+        Answers are kept there.
+    briefly : bool
+        As before a search: no classifier is asked where no fact alone hints at a difference, nor about the class.
+
+    Raises
+    ------
+    CacheError
+        If the cache can't be written.
+    """
+    group_of = {row.id: number for number, group in enumerate((*split.groups, *split.test_groups)) for row in group}
+    pairs = [("train from validation", split.train, split.validation)]
+    if split.test:
+        pairs.insert(0, ("train from held out", split.train, split.test))
+    answers, seen = [], []
+    for question, one, other in pairs:
+        rows, y = [*one, *other], np.repeat([0, 1], [len(one), len(other)])
+        facts = facts_of(rows)
+        seen += [fact.name for fact in facts]
+        answers.append(_told_apart(question, facts, y, np.array([group_of[row.id] for row in rows]), cache_dir, briefly))
+    if not briefly:
+        answers.append(_class([*split.train, *split.validation], group_of, cache_dir))
+    return Audit(tuple(answers), tuple(dict.fromkeys(seen)))
+
+
+def _told_apart(question: str, facts: Sequence[Fact], y: np.ndarray, groups: np.ndarray, cache_dir: Path, briefly: bool) -> Answer:
+    fewest = min(len(np.unique(groups[y == side])) for side in (0, 1))
+    if fewest < LEAST_GROUPS:
+        return Answer(question, why_not=f"a side has {fewest} tracks or groups, {LEAST_GROUPS} are needed")
+    if not facts:
+        return Answer(question, why_not="the files do not differ in any fact that the scan knows")
+    if briefly and not any(hints(fact, y == 1) for fact in facts):
+        return Answer(question, why_not="no fact is spread over them otherwise than chance has it")
+    # A torn group is two here: one on each side.
+    found = _ask(facts, y, 2 * groups + y, cache_dir, alone=True)
+    if isinstance(found, Lost):
+        return Answer(question, why_not=found.reason)
+    score, interval = auc_of(found["all"], y == 1, groups)
+    alone = [auc_of(scores, y == 1, groups)[0] for scores in found["alone"]]
+    best = facts[int(np.argmax(alone))]
+    one, other = question.split(" from ")
+    told = f"the {best.name} gives it away (alone {max(alone):.2f}): {one} {best.of(y == 0)}, {other} {best.of(y == 1)}"
+    return Answer(question, score, interval, 0.5, _ordered(facts, alone), told)
+
+
+def _class(rows: Sequence[ScanRow], group_of: dict[str, int], cache_dir: Path) -> Answer:
+    facts, labels = facts_of(rows), sorted({row.label for row in rows})
+    y, groups = np.array([labels.index(row.label) for row in rows]), np.array([group_of[row.id] for row in rows])
+    counts = Counter(y.tolist())
+    if not facts:
+        return Answer("the class", why_not="the files do not differ in any fact that the scan knows")
+    if min(counts.values()) < LEAST_GROUPS:
+        return Answer("the class", why_not=f"a class has {min(counts.values())} development tracks, {LEAST_GROUPS} are needed")
+    found = _ask(facts, y, groups, cache_dir, alone=True)
+    if isinstance(found, Lost):
+        return Answer("the class", why_not=found.reason)
+    alone = [np.array(scores) for scores in found["alone"]]
+    hits = np.array(found["all"]) if len(labels) > 2 else _hits(found["all"], y)
+    shares = [float((each if len(labels) > 2 else _hits(each, y)).mean()) for each in alone]
+    told = f"most by the {facts[int(np.argmax(shares))].name} (alone {max(shares):.2f}). Where that is not the music's, a network may learn it instead"
+    return Answer("the class", float(hits.mean()), proportion_interval(hits, groups), max(counts.values()) / len(y), _ordered(facts, shares), told)
+
+
+def _hits(ranks: Any, y: np.ndarray) -> np.ndarray:
+    """Of two classes: the highest scores are taken for the second, as many as it has tracks."""
+    ranks = np.asarray(ranks)
+    return ((ranks > np.quantile(ranks, (y == 0).mean())) == (y == 1)).astype(float)
+
+
+def _ordered(facts: Sequence[Fact], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(((fact.name, round(float(score), 4)) for fact, score in zip(facts, scores, strict=True)), key=lambda pair: -pair[1]))
+
+
+def _ask(facts: Sequence[Fact], y: np.ndarray, groups: np.ndarray, cache_dir: Path, alone: bool) -> dict[str, Any] | Lost:
+    """`genre_models.audit.classifier.ask`, from the cache if it was asked before."""
+    _, numbers = np.unique(groups, return_inverse=True)
+    arguments = ([fact.values.tolist() for fact in facts], [bool(fact.categories) for fact in facts], y.tolist(), numbers.reshape(-1).tolist(), alone)
+    file = cache_dir / "audits" / f"{hashlib.blake2b(json.dumps([_VERSION, arguments]).encode(), digest_size=8).hexdigest()}.json"
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if len(kept["all"]) == len(y) and len(kept["alone"]) == len(facts):
+            return kept
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not asked before, or damaged: it is asked again
+    with closing(run_jobs(ask, [arguments], 1)) as results:
+        ((_, found),) = list(results)
+    if isinstance(found, dict):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_text(file, json.dumps(found))
+        except OSError as error:
+            raise CacheError(f"{file}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
+    return found
