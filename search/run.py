@@ -218,7 +218,7 @@ def _tell_doubts(data: TaskData, config: SearchConfig, console: Console) -> list
         console.print(f"audit: {warning}", markup=False, highlight=False)
     if warnings:
         console.print(f"audit: the whole answer: python scripts/audit.py --study {config.study}", markup=False, highlight=False)
-    return notes
+    return [*notes, *warnings]
 
 
 def _write_report(location: Location, config: SearchConfig, data: TaskData, console: Console) -> None:
