@@ -52,7 +52,8 @@ def read_groups(path: str, rows: Sequence[ScanRow]) -> tuple[dict[str, str], lis
             lines = [((line["track"] or "").strip(), (line["group"] or "").strip()) for line in reader]
     except (OSError, ValueError, csv.Error) as error:
         raise CorpusError(
-            f"{file}: data.groups can't be read as a CSV file in UTF-8: {getattr(error, 'strerror', None) or error}"
+            f"{file}: data.groups can't be read as a CSV file in UTF-8: {getattr(error, 'strerror', None) or error}; name one that can, or write auto, artist, "
+            "album or recording"
         ) from error
     names = TrackNames(row.id for row in rows)
     group_of: dict[str, str] = {}
