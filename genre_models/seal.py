@@ -259,7 +259,7 @@ def _is_receipt(event: Mapping) -> bool:
     return (
         event.get("event") == "opened"
         and all(isinstance(event.get(key), kind) for key, kind in kinds.items())
-        and isinstance(event.get("reason"), str | None)
+        and isinstance(event.get("reason", 0), str | None)
         and all(isinstance(value, str) for value in (*event["models"].values(), *event["tracks"].values()))
         and all(list(map(type, one)) == [str, int, str] for one in named)
     )

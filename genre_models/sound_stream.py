@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from genre_models.content import require_regular
 from genre_models.mp3 import WholeMp3, open_whole_mp3
 
 BLOCK_SAMPLES = 1 << 20  # of all channels together
@@ -93,6 +94,7 @@ def open_sound(path: str | Path) -> Iterator[SoundStream]:
     ------
     soundfile.SoundFileError, OSError
     """
+    require_regular(path)
     try:
         file = _Forward(str(path))
     except soundfile.SoundFileError:

@@ -103,8 +103,8 @@ def locate(studies_dir: Path, name: str, storage: str | None = None) -> Location
     StudyError
         If `storage` is something else, its variable is not set, or the study is in SQLite already; or if the name is a path.
     """
-    if not name or name == ".." or any(sign in name for sign in "/\\\0"):
-        raise StudyError(f"study {name!r}: a study is named by its folder in {studies_dir}, without a path")
+    if not 0 < len(os.fsencode(name)) < 256 or name == ".." or any(sign in name for sign in "/\\\0"):
+        raise StudyError(f"study {name[:80]!r}: a study is named by its folder in {studies_dir}, without a path")
     place = Location(studies_dir, name)
     if storage is not None and place.database_file.is_file():
         raise StudyError(

@@ -5,6 +5,7 @@ Shapes are (height, width, channels); values are 0 to 255 as stored, and the net
 
 from __future__ import annotations
 
+import mmap
 import struct
 import warnings
 import zlib
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genre_models.audio import Undecodable
+from genre_models.content import require_regular
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PIXELS = 32_000_000  # some copies of so many, with four bytes each, stay below a GiB
+_MOST_SCANS = 100  # of a JPEG; encoders make ten, and each goes over all pixels
 _FORMATS = ("PNG", "JPEG")  # no others are tried: some of Pillow's readers start programs
 
 
@@ -109,7 +112,10 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
+            require_regular(path)
             with Image.open(path, formats=_FORMATS) as image:
+                if image.format == "JPEG":
+                    _check_scans(path)
                 image.load()
                 yield image
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -118,4 +124,15 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
             raise Undecodable("can't be decoded as a PNG or JPEG image") from error
         # Pillow reports broken files with whatever its parser stumbled over.
         except (OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError, struct.error, zlib.error) as error:
-            raise Undecodable(f"can't be decoded as an image: {error}") from error
+            raise Undecodable(f"can't be decoded as an image: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _check_scans(path: str | Path) -> None:
+    """Refuse a JPEG that is drawn over and over again; in its data the mark of a scan stands nowhere else."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = -1
+        for _ in range(_MOST_SCANS + 1):
+            at = data.find(b"\xff\xda", at + 1)
+            if at < 0:
+                return
+    raise Undecodable(f"can't be decoded as an image: it is drawn in more than {_MOST_SCANS} scans")
