@@ -1,4 +1,4 @@
-"""The naive split: segments of the development tracks dealt one by one, so that a track is learned from and validated on.
+"""The naive split: segments of the development tracks (windows, or rows of a table) dealt one by one, so that a track is learned from and validated on.
 
 Scores on it say how well a network knows tracks again, not how well it knows genres. It exists to show by how much that flatters; nothing that it touches may
 be mistaken for a result. Held-out tracks are not in it. NumPy only.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from genre_models.errors import ConfigurationRefused, SettingsError
-from genre_models.segments import segment_count
+from genre_models.segments import items_of, segment_count
 from genre_models.training_data import DevelopmentData
 
 CAVEAT = "NAIVE SPLIT: segments of one track lie in train and validation; these scores are no result"
@@ -29,64 +29,74 @@ NAIVE_NOTE = (
 )
 
 
-class SegmentData:
-    """Development tracks whose segments are items of their own, each for training or for validation, and scored one by one.
+class ItemsApart:
+    """Development tracks whose items (windows of a track, rows of a table) are each for training or for validation, and scored one by one.
 
     Parameters
     ----------
     data : DevelopmentData
-        In windows, two a track or more.
-    ids : sequence of str
-        Its tracks.
-    is_validated : np.ndarray of bool [shape=(len(ids), data.segments)]
-        Which segments are for validation.
+        With several items a track.
+    names : sequence of str
+        Of all its items, from `item_names`.
+    is_validated : np.ndarray of bool [shape=(len(names),)]
+        Which are for validation.
 
     Attributes
     ----------
     labels, metric, input_shape
-        As of `DevelopmentData`; an item is a window.
+        As of `DevelopmentData`.
     train_ids, validation_ids : tuple of str
-        Of segments, ``TRACK#NUMBER``, numbers from 1.
+        Of items.
+    trunk, source_key, cache_dir
+        As of `genre_models.source_data.SourceData`, of rows.
     """
 
-    def __init__(self, data: DevelopmentData, ids: Sequence[str], is_validated: np.ndarray) -> None:
-        self._data = data
-        self.labels, self.metric, self.input_shape = data.labels, data.metric, data.input_shape
-        named = np.array([[segment_id(id, number) for number in range(1, data.segments + 1)] for id in ids], dtype=object)
-        self.train_ids, self.validation_ids = tuple(named[~is_validated]), tuple(named[is_validated])
+    def __init__(self, data: DevelopmentData, names: Sequence[str], is_validated: np.ndarray) -> None:
+        self._data, self._are_windows = data, data.segments > 1
+        self.labels, self.metric, self.input_shape, self.trunk = data.labels, data.metric, data.input_shape, None
+        self.source_key, self.cache_dir = getattr(data, "source_key", None), getattr(data, "cache_dir", None)
+        self.train_ids = tuple(name for name, aside in zip(names, is_validated, strict=True) if not aside)
+        self.validation_ids = tuple(name for name, aside in zip(names, is_validated, strict=True) if aside)
+
+    def items_of(self, ids: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """The items themselves."""
+        return list(ids), np.arange(len(ids))
 
     def features(self, ids: Sequence[str]) -> np.ndarray:
-        """Segments [shape=(len(ids), *input_shape)]."""
+        """Items [shape=(len(ids), *input_shape)]."""
+        if not self._are_windows:
+            return self._data.features(ids)
         tracks, numbers = zip(*map(track_and_number, ids), strict=True)
         return self._data.windows(tracks, (np.array(numbers) - 1) * self.input_shape[1])
 
     def targets(self, ids: Sequence[str]) -> np.ndarray:
         """Class numbers [shape=(len(ids),)]."""
-        return self._data.targets([track_and_number(id)[0] for id in ids])
+        return self._data.targets([track_and_number(id)[0] for id in ids] if self._are_windows else ids)
 
 
-def segment_id(track: str, number: int) -> str:
-    """Name of a segment, by its number from 1."""
-    return f"{track}#{number}"
+def item_names(data: DevelopmentData, ids: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Names of the items of some tracks, and for each the place of its track in `ids` [shape=(n_items,)].
+
+    A window is ``TRACK#NUMBER``, numbers from 1; a row of a table has the name that the table's store gives it.
+    """
+    if data.segments > 1:
+        return [f"{id}#{number}" for id in ids for number in range(1, data.segments + 1)], np.repeat(np.arange(len(ids)), data.segments)
+    return items_of(data, ids)
 
 
-def track_and_number(id: str) -> tuple[str, int]:
-    """What `segment_id` put together."""
-    track, _, number = id.rpartition("#")
+def track_and_number(window: str) -> tuple[str, int]:
+    """Track and number of a window, by its name."""
+    track, _, number = window.rpartition("#")
     return track, int(number)
 
 
-def deal_segments(
-    tracks: Sequence[Mapping[str, Any]], segments: int, seed: int, *, holdout: float | None = None, folds: int = 1, fold: int = 0
-) -> np.ndarray:
-    """Choose the segments for validation at random, a part of those of each class.
+def deal_items(names: Sequence[str], labels: Sequence[str], seed: int, *, holdout: float | None = None, folds: int = 1, fold: int = 0) -> np.ndarray:
+    """Choose the items for validation at random, a part of those of each class.
 
     Parameters
     ----------
-    tracks : sequence of mapping
-        With ``id`` and ``label``.
-    segments : int
-        Of each.
+    names, labels : sequence of str
+        Of all items.
     seed : int
     holdout : float, optional
         That part, where there are no folds.
@@ -95,24 +105,22 @@ def deal_segments(
 
     Returns
     -------
-    np.ndarray of bool [shape=(len(tracks), segments)]
-        Follows from ids, classes and the seed, not from the order of tracks.
+    np.ndarray of bool [shape=(len(names),)]
+        Follows from names, classes and the seed, not from their order.
     """
     key = f"naive:{seed}:{folds}".encode()
-    by_label: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
-    for row, track in enumerate(tracks):
-        for column in range(segments):
-            name = segment_id(track["id"], column + 1).encode()
-            by_label[track["label"]].append((hashlib.blake2b(name, key=key, digest_size=8).digest(), row, column))
-    chosen = np.zeros((len(tracks), segments), bool)
+    by_label: dict[str, list[tuple[bytes, int]]] = defaultdict(list)
+    for place, (name, label) in enumerate(zip(names, labels, strict=True)):
+        by_label[label].append((hashlib.blake2b(name.encode(), key=key, digest_size=8).digest(), place))
+    chosen = np.zeros(len(names), bool)
     for drawn in by_label.values():
         drawn.sort()
         taken = drawn[fold::folds] if folds > 1 else drawn[: max(1, round((holdout or 0.2) * len(drawn)))]
-        chosen[[row for _, row, _ in taken], [column for _, _, column in taken]] = True
+        chosen[[place for _, place in taken]] = True
     return chosen
 
 
-def naive_data(spec: Mapping[str, Any], task: Mapping[str, Any], fold: int | None, stores: dict[str, Any] | None = None) -> SegmentData:
+def naive_data(spec: Mapping[str, Any], task: Mapping[str, Any], fold: int | None, stores: dict[str, Any] | None = None) -> ItemsApart:
     """What a trial of a naive study trains on.
 
     Parameters
@@ -131,26 +139,36 @@ def naive_data(spec: Mapping[str, Any], task: Mapping[str, Any], fold: int | Non
     """
     from genre_models.sources import development_data
 
-    require_segments(spec)
+    require_items(spec, task)
     data, tracks = development_data(spec, task, task["tracks"], stores), task["tracks"]
-    dealt = deal_segments(
-        tracks, data.segments, task["naive"]["seed"], holdout=task["naive"]["holdout"], folds=spec.get("folds", 1), fold=fold or 0
-    )
-    return SegmentData(data, [track["id"] for track in tracks], dealt)
+    names, owners = item_names(data, [track["id"] for track in tracks])
+    how, labels = task["naive"], [tracks[owner]["label"] for owner in owners]
+    dealt = deal_items(names, labels, how["seed"], holdout=how["holdout"], folds=spec.get("folds", 1), fold=fold or 0)
+    return ItemsApart(data, names, dealt)
 
 
-def segment_groups(tracks: Sequence[Mapping[str, Any]], segments: int) -> dict[str, int]:
-    """Group of each segment, by its id: its track's, so that all segments of a track and of what belongs to it count as one."""
-    groups = {track["id"]: track.get("group", -1 - row) for row, track in enumerate(tracks)}
-    return {segment_id(id, number): group for id, group in groups.items() for number in range(1, segments + 1)}
+def item_groups(spec: Mapping[str, Any], task: Mapping[str, Any], stores: dict[str, Any] | None = None) -> dict[str, int]:
+    """Group of each item, by its name: its track's, so that all items of a track and of what belongs to it count as one."""
+    from genre_models.sources import development_data
+
+    tracks = task["tracks"]
+    names, owners = item_names(development_data(spec, task, tracks, stores), [track["id"] for track in tracks])
+    return {name: tracks[owner].get("group", -1 - int(owner)) for name, owner in zip(names, owners, strict=True)}
 
 
-def require_segments(spec: Mapping[str, Any]) -> None:
-    """Raise ConfigurationRefused where a configuration does not cut tracks into windows."""
-    if not _takes_windows(spec["family"]):
+def require_items(spec: Mapping[str, Any], task: Mapping[str, Any]) -> None:
+    """Raise ConfigurationRefused where a configuration has one item a track: there is nothing to deal apart."""
+    from genre_models.sources import table_facts, trial_input
+
+    if _takes_windows(spec["family"]):
+        if segment_count(spec) < 2:
+            raise ConfigurationRefused("segments: 1 window a track, but the naive split deals a track's windows one by one: take 2 or more")
+        return
+    found = trial_input(spec, task)
+    if found.kind != "table" or found.trunk is not None:
         raise ConfigurationRefused(f"{spec['family']}: takes whole tracks, but the naive split deals their segments")
-    if segment_count(spec) < 2:
-        raise ConfigurationRefused("segments: 1 window a track, but the naive split deals a track's windows one by one: take 2 or more")
+    if table_facts(found, task)["n_items"] <= len(task["tracks"]):
+        raise ConfigurationRefused(f"{found.features['table']}: has one row a track, but the naive split deals a track's rows one by one")
 
 
 def require_families_with_segments(values: Mapping[str, Mapping[str, Collection[Any]]], features: Mapping[str, Mapping[str, Any]]) -> None:
@@ -169,9 +187,15 @@ def require_families_with_segments(values: Mapping[str, Mapping[str, Collection[
         A family that takes whole tracks, or never more than one segment.
     """
     for family, settings in features.items():
+        possible = values.get(family, {})
         if not _takes_windows(family):
-            raise SettingsError(f"data.split: naive deals segments of tracks, but families.{family} takes whole tracks: leave that family out (cnn can be cut)")
-        most = max((number or settings["segments"] for number in values.get(family, {}).get("segments", (0,))), default=1)
+            if set(possible.get("input", ())) != {"table"}:
+                raise SettingsError(
+                    f"data.split: naive deals segments of tracks, but families.{family} takes whole tracks: leave it out (cnn can be cut into segments; "
+                    "classical and feedforward can take the rows of a table with several a track, with input: table)"
+                )
+            continue
+        most = max((number or settings["segments"] for number in possible.get("segments", (0,))), default=1)
         if most < 2:
             raise SettingsError(f"data.split: naive deals segments of tracks, but families.{family} has one a track: write segments: 6 there, or in features")
 

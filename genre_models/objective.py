@@ -55,9 +55,9 @@ def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]
 
     windows = segment_count(spec)
     if "naive" in task:
-        from genre_models.naive import require_segments
+        from genre_models.naive import require_items
 
-        require_segments(spec)
+        require_items(spec, task)
     cost = _cost(spec, task)
     for name, limit in (task.get("limits") or {}).items():
         value = getattr(cost, name)
@@ -175,11 +175,10 @@ class Objective:
         deal = name_deal(self._task["tracks"], spec.get("folds", 1))
         groups = {track["id"]: track["group"] for track in self._task["tracks"] if "group" in track}
         if "naive" in self._task:
-            from genre_models.naive import segment_groups
-            from genre_models.segments import segment_count
+            from genre_models.naive import item_groups
 
             deal += f"/naive {self._task['naive']}"
-            groups = segment_groups(self._task["tracks"], segment_count(spec))
+            groups = item_groups(spec, self._task, self._stores)
         parts = Parts(spec, fit, partial(self.data, spec), data.metric, report, deal, groups, None if workdir is None else Path(workdir))
         try:
             parts.run(resume)

@@ -21,6 +21,7 @@ from genre_models.fingerprints import find_same_recordings
 from genre_models.folds import deal_folds
 from genre_models.known_groups import KnownGroups, find_known_groups
 from genre_models.naive import CAVEAT, require_families_with_segments
+from genre_models.parallel import Lost, run_jobs
 from genre_models.scan import Scan, ScanRow, scan_corpus
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import Input, item_shape, possible_inputs
@@ -164,6 +165,7 @@ class TaskData:
             Files decoded now, rows found in the cache, and the reason for each track that could not be decoded.
         """
         self.prepare_tables()
+        self.check_sound_networks()
         decoded, cached, failed = 0, 0, {}
         for found in self._distinct_bases():
             if found.kind == "table":
@@ -186,10 +188,26 @@ class TaskData:
                 # Held-out tracks are known by their names alone: a table without them would be no use in the final evaluation.
                 match_tracks(read_table(path, finite=False), [track["id"] for track in self.development] + [track.id for track in self.split.test])
                 self.tables[path] = prepare_table(self.cache_dir, path, self.development)
+                if self.naive is not None and self.tables[path]["n_items"] <= len(self.development):
+                    raise SettingsError(f"data.split: naive deals the rows of a track one by one, but {path} has one row a track: name a table with several")
             except CorpusError as error:
                 for family, wanted in self.inputs.items():
                     if any(found.kind == "table" and found.features["table"] == path for found, _ in wanted):
                         self.unavailable[family] = f"families.{family}: features.table: {error}"
+
+    def check_sound_networks(self) -> None:
+        """Put a second of silence through the networks of sound that families may ask for; families whose network can't be had are added to `unavailable`."""
+        from genre_models.sound_networks import HASHES, NETWORKS
+        from genre_models.sound_networks.embedding import check_network
+
+        wanted = [found for found in self._distinct_bases() if found.kind in NETWORKS]
+        jobs = sorted({(found.kind, found.features["weights"][found.kind], found.features[HASHES][found.kind]) for found in wanted})
+        for number, answer in run_jobs(check_network, jobs, 1):
+            name, file, _ = jobs[number]
+            reason = f"{file}: {answer.reason}" if isinstance(answer, Lost) else answer
+            for family, inputs in self.inputs.items() if reason is not None else ():
+                if any(found.kind == name and found.features["weights"][name] == file for found, _ in inputs):
+                    self.unavailable[family] = f"families.{family}: features.weights: {reason}"
 
     def notes(self) -> list[str]:
         """What users should know of the tables that were read: columns that are left out, and why."""

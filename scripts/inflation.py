@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> int:
     from genre_models.durable import write_text
-    from genre_models.segments import segment_count
+    from genre_models.naive import require_items
     from search.study_view import read_study
 
     if options.workers < 1 or (options.epochs is not None and options.epochs < 1):
@@ -75,19 +75,15 @@ def _measure(options: argparse.Namespace) -> int:
     studies_dir = options.studies_dir.expanduser().resolve()
     view = read_study(studies_dir, options.study)
     trial = _trial(view, options.trial)
-    segments = segment_count(trial.spec) if options.segments is None else options.segments
-    if segments < 2 and options.segments is not None:
-        raise SearchError(f"--segments {segments}: a track must be cut into 2 or more, or there is nothing to deal apart")
-    segments = segments if segments > 1 else SEGMENTS
-    spec = {key: value for key, value in trial.spec.items() if key not in ("folds", "repeats", "confirms")}
-    spec |= {"params": spec["params"] | {"segments": segments}, "epochs": options.epochs or spec["epochs"], "folds": options.folds}
+    spec = _spec_of(trial, options)
     task = _task_of(view, spec, studies_dir / ".cache", options.folds)
+    require_items(spec, task)
     jobs = [(task, spec, fold, way) for fold in range(options.folds) for way in (HONEST, NAIVE)]
     with multiprocessing.get_context("spawn").Pool(min(options.workers, len(jobs)), maxtasksperchild=4) as pool:
         results = pool.map(train, jobs, chunksize=1)
-    found = compare(task, segments, [job[3] for job in jobs], results)
+    found = compare(task, [job[3] for job in jobs], results)
     found |= {"study": view.name, "source": view.run.get("source"), "trial": trial.number, "family": trial.family, "folds": options.folds}
-    found |= {"epochs": spec["epochs"], "segments": segments, "tracks": len(task["tracks"])}
+    found |= {"epochs": spec["epochs"], "tracks": len(task["tracks"])}
     if options.json is not None:
         write_text(options.json.expanduser().absolute(), json.dumps({"schema": 1, **found}, indent=1) + "\n")
     _tell(found)
@@ -100,10 +96,9 @@ def _trial(view: StudyView, number: int | None) -> Trial:
     Raises
     ------
     StudyError
-        There is none, or it can't be cut into segments.
+        There is none.
     """
     from genre_models import resampling
-    from genre_models.families import FAMILIES
     from scripts.final_request import caveat_of
 
     if caveat_of(view):
@@ -116,9 +111,28 @@ def _trial(view: StudyView, number: int | None) -> Trial:
         trial = next((each for each in view.trials if each.number == number), None)
         if trial is None:
             raise StudyError(f"--trial {number}: study '{view.name}' has trials 0 to {len(view.trials) - 1}")
-    if trial.family not in FAMILIES or FAMILIES[trial.family].inputs != "spectrogram":
-        raise StudyError(f"trial {trial.number} of study '{view.name}' is of family {trial.family}, which takes whole tracks: name one that can be cut (cnn) with --trial N")
     return trial
+
+
+def _spec_of(trial: Trial, options: argparse.Namespace) -> dict[str, Any]:
+    """The trial's specification, with the segments, epochs and folds that are asked for.
+
+    Raises
+    ------
+    SearchError
+        One segment a track, or of a family that is not cut into segments.
+    """
+    from genre_models.segments import segment_count
+
+    spec = {key: value for key, value in trial.spec.items() if key not in ("folds", "repeats", "confirms")}
+    if "segments" in spec["params"]:
+        if options.segments is not None and options.segments < 2:
+            raise SearchError(f"--segments {options.segments}: a track must be cut into 2 or more, or there is nothing to deal apart")
+        own = segment_count(spec)
+        spec["params"] = spec["params"] | {"segments": options.segments or (own if own > 1 else SEGMENTS)}
+    elif options.segments is not None:
+        raise SearchError(f"--segments: trial {trial.number} is of family {trial.family}, which is not cut into segments; leave it out")
+    return spec | {"epochs": options.epochs or spec["epochs"], "folds": options.folds}
 
 
 def _task_of(view: StudyView, spec: dict[str, Any], cache_dir: Path, folds: int) -> dict[str, Any]:
@@ -131,72 +145,69 @@ def _task_of(view: StudyView, spec: dict[str, Any], cache_dir: Path, folds: int)
     settings = DataSettings.model_validate(view.run["data"])
     data = open_task(settings, features, view.run["seed"], cache_dir, values=values, fold_counts=(folds,), earlier=view.run)
     *_, failed = data.prepare_features()
+    if data.unavailable:
+        raise SearchError("; ".join(data.unavailable.values()))
     task = data.task({"metric": "val_accuracy", "direction": "maximize"}, {}, (folds,))
     return task | {"tracks": [track for track in task["tracks"] if track["id"] not in failed]}
 
 
-def train(job: tuple[Any, ...]) -> np.ndarray:
-    """One training; probabilities of the segments that it did not learn from [shape=(n_tracks, segments, n_classes)], NaN of the others."""
+def train(job: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One training; of the segments that it did not learn from: places among all segments, places of their tracks, probabilities [shape=(n, n_classes)]."""
     task, spec, fold, way = job
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     import importlib
 
     from genre_models.families import FAMILIES
-    from genre_models.naive import SegmentData
+    from genre_models.naive import ItemsApart, deal_items, item_names
     from genre_models.objective import build
     from genre_models.sources import development_data
 
     build(task)  # sets up the framework
-    data, tracks = development_data(spec, task, task["tracks"]), task["tracks"]
-    dealt = deal(tracks, data.segments, spec, fold, way)
-    apart = SegmentData(data, [track["id"] for track in tracks], dealt)
+    data, tracks, folds = development_data(spec, task, task["tracks"]), task["tracks"], spec["folds"]
+    names, owners = item_names(data, [track["id"] for track in tracks])
+    if way == NAIVE:
+        dealt = deal_items(names, [tracks[owner]["label"] for owner in owners], spec["seed"], folds=folds, fold=fold)
+    else:
+        dealt = np.array([tracks[owner]["folds"][str(folds)] == fold for owner in owners])
+    apart = ItemsApart(data, names, dealt)
     module = importlib.import_module(FAMILIES[spec["family"]].module)
     fitted = module.fit(
         spec["params"], apart, epochs=spec["epochs"], seed=spec["seed"], precision=spec["precision"], report=lambda epoch, metrics, snapshot: "continue"
     )
-    p = np.full((len(tracks), data.segments, len(data.labels)), np.nan)
-    p[dealt] = fitted.predict(apart.validation_ids)
-    return p
+    return np.flatnonzero(dealt), owners[dealt], np.asarray(fitted.predict(apart.validation_ids))
 
 
-def deal(tracks: Sequence[dict[str, Any]], segments: int, spec: dict[str, Any], fold: int, way: str) -> np.ndarray:
-    """Which segments are for validation in one fold, bool [shape=(n_tracks, segments)]."""
-    from genre_models.naive import deal_segments
-
-    if way == NAIVE:
-        return deal_segments(tracks, segments, spec["seed"], folds=spec["folds"], fold=fold)
-    return np.repeat([[track["folds"][str(spec["folds"])] == fold] for track in tracks], segments, axis=1)
-
-
-def compare(task: dict[str, Any], segments: int, ways: Sequence[str], results: Sequence[np.ndarray]) -> dict[str, Any]:
+def compare(task: dict[str, Any], ways: Sequence[str], results: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict[str, Any]:
     """Scores of both ways, and the naive one's advantage, by segment and by track.
 
     Returns
     -------
     dict
-        ``by segment`` and ``by track``, each ``{HONEST, NAIVE, "difference", "interval", "p_value"}``.
+        ``by segment`` and ``by track``, each ``{HONEST, NAIVE, "difference", "interval", "p_value"}``, and ``segments``, how many there are.
     """
     from genre_models.resampling import compare_paired
 
     labels, tracks = task["labels"], task["tracks"]
     y, groups = np.array([labels.index(track["label"]) for track in tracks]), np.array([track["group"] for track in tracks])
-    p = {way: np.nansum([each for each, of in zip(results, ways, strict=True) if of == way], axis=0) for way in (HONEST, NAIVE)}
-    found = {}
-    for unit, hits_of, numbers in (
-        ("by segment", lambda p: (p.argmax(axis=2) == y[:, None]).ravel(), np.repeat(groups, segments)),
-        ("by track", lambda p: p.mean(axis=1).argmax(axis=1) == y, groups),
-    ):
-        hits = {way: hits_of(each).astype(float) for way, each in p.items()}
-        told = compare_paired(hits[NAIVE], hits[HONEST], numbers)
+    p, owners = {}, None
+    for way in (HONEST, NAIVE):
+        places, of_tracks, found = (np.concatenate(parts) for parts in zip(*(each for each, of in zip(results, ways, strict=True) if of == way), strict=True))
+        order = places.argsort()  # each segment once
+        p[way], owners = found[order], of_tracks[order]
+    by_track = {way: np.stack([np.bincount(owners, weights=column, minlength=len(tracks)) for column in each.T], axis=1) for way, each in p.items()}
+    told: dict[str, Any] = {"segments": len(owners)}
+    for unit, scored, truth, numbers in (("by segment", p, y[owners], groups[owners]), ("by track", by_track, y, groups)):
+        hits = {way: (each.argmax(axis=1) == truth).astype(float) for way, each in scored.items()}
+        paired = compare_paired(hits[NAIVE], hits[HONEST], numbers)
         scores = {way: float(each.mean()) for way, each in hits.items()}
-        found[unit] = scores | {"difference": told.difference, "interval": told.interval and list(told.interval), "p_value": told.p_value}
-    return found
+        told[unit] = scores | {"difference": paired.difference, "interval": paired.interval and list(paired.interval), "p_value": paired.p_value}
+    return told
 
 
 def _tell(found: dict[str, Any]) -> None:
     print(
         f"study {found['study']} ({found['source']}): trial {found['trial']}, {found['family']}, {found['epochs']} epochs; {found['tracks']} development tracks, "
-        f"{found['segments']} segments each, {found['folds']} folds\n"
+        f"{found['segments']} segments, {found['folds']} folds\n"
     )
     print(f"| accuracy | {HONEST} | {NAIVE} (naive) | the naive split flatters by, 95 % interval |\n|---|---|---|---|")
     for unit in ("by segment", "by track"):

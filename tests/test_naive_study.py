@@ -68,7 +68,7 @@ def test_a_naive_study_is_marked_everywhere_and_its_advantage_is_measured(folder
     assert refused.returncode == 2 and "name an honest one" in refused.stderr
     told = run(folder, "scripts/inflation.py", "--study", "tuned", "--folds", "2", "--workers", "1", "--json", folder / "i.json")
     found = json.loads((folder / "i.json").read_text())
-    assert "| by segment | " in told and (found["segments"], found["tracks"], found["folds"]) == (4, 26, 2)
+    assert "| by segment | " in told and (found["segments"], found["tracks"], found["folds"]) == (4 * 26, 26, 2)
     by_segment = found["by segment"]
     assert by_segment["segments apart"] > 0.8, "a segment is told by the rest of its track"
     assert by_segment["tracks whole"] < 0.7, "and there is nothing else to tell it by"
