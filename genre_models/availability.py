@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from genre_models.errors import SettingsError
 from genre_models.families import FAMILIES
 from genre_models.settings import FeatureSettings
+from genre_models.sound_networks import HASHES, NETWORKS, SUFFIXES, hash_of_network
 from genre_models.sources import Input
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def settings_of_family(family: str, settings: dict[str, Any], corpus: Corpus) ->
         return settings | {"weights": _full_path(weights.weights_of(family)), "table": None}
     named = {name: _full_path(file) for name, file in weights.weights.items()} if isinstance(weights.weights, dict) else None
     table = str(corpus.tracks[0].path) if corpus.kind == "table" else settings["table"]
-    return settings | {
+    hashes = {name: hash_of_network(file) for name, file in (named or {}).items() if name in NETWORKS}
+    return settings | ({HASHES: hashes} if hashes else {}) | {
         "weights": _full_path(weights.weights) if named is None else named,
         "table": None if table is None else str(Path(table).expanduser().resolve()),
     }
@@ -68,6 +70,8 @@ def require_inputs(family: str, wanted: list[tuple[Input, int]], corpus: Corpus)
                 f"{where}.input: handcrafted features are made from sound, but this corpus is of kind {corpus.kind}: take another input, or give a "
                 "table of such features (input: table and features.table: FILE)"
             )
+        if found.kind in NETWORKS:
+            _require_sound_network(where, found, corpus)
         if found.trunk is not None and not _is_there(found.trunk["weights"]):
             raise Unavailable(
                 f"{where}: features.weights: {found.trunk['weights']}: no such file of weights: correct the path, or take imagenet, which Keras downloads"
@@ -80,3 +84,15 @@ def require_inputs(family: str, wanted: list[tuple[Input, int]], corpus: Corpus)
             raise SettingsError(
                 f"{where}.features.segments: found {found.features['segments']}, but this family takes whole tracks: give it features: {{segments: 1}}"
             )
+
+
+def _require_sound_network(where: str, found: Input, corpus: Corpus) -> None:
+    name = found.kind
+    if corpus.kind != "audio":
+        raise Unavailable(f"{where}.input: {name} hears sound, but this corpus is of kind {corpus.kind}: take another input")
+    if name not in found.features.get(HASHES, {}):
+        raise Unavailable(
+            f"{where}.input: {name} is a network in a file that Keras does not download: set features.weights: {{{name}: FILE}}, a file ending in {' or '.join(SUFFIXES)}"
+        )
+    if found.features[HASHES][name] == "?":
+        raise Unavailable(f"{where}: features.weights: {found.features['weights'][name]}: no such file of a network: correct the path")

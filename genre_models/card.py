@@ -10,8 +10,10 @@ from __future__ import annotations
 from genre_models.card_facts import cost_rows, data_lines, naive_line
 from genre_models.comparison import families_card
 from genre_models.metrics import interval_text
+from genre_models.sound_networks import NETWORKS
 
 _INPUTS = {"audio": "log-mel spectrograms", "image": "images", "handcrafted": "handcrafted features of the sound", "table": "rows of a table"}
+_INPUTS |= {name: f"what {network.meaning} makes of the sound" for name, network in NETWORKS.items()}
 
 
 def card(metrics: dict, pipeline: dict) -> str:
@@ -103,7 +105,7 @@ def _weakest(metrics: dict) -> str:
 def _limits(metrics: dict, pipeline: dict) -> list[str]:
     lines = ["Other recordings (old, live, another loudness or encoder, another tradition) may be told apart worse than these; nothing here says by how much."]
     settings = pipeline.get("input", pipeline)["features"]
-    if pipeline.get("input", pipeline)["kind"] in ("audio", "handcrafted"):
+    if pipeline.get("input", pipeline)["kind"] in ("audio", "handcrafted", *NETWORKS):
         lines.append(f"It hears the first {settings['clip_seconds']:g} s of a track and no more.")
     if metrics["accuracy_ci95"] is None or metrics["accuracy_ci95"][1] - metrics["accuracy_ci95"][0] > 0.1:
         lines.append(f"{metrics['n_tracks']} tracks are few: models whose scores differ by less than the interval's width can't be ranked by them.")

@@ -19,6 +19,7 @@ from genre_models.features import compute_features, feature_key
 from genre_models.item_scores import group_numbers
 from genre_models.memory import PeakMemory
 from genre_models.segments import by_owner, cut
+from genre_models.sound_networks import NETWORKS, features_with_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ def heldout_features(kind: str, settings: dict, rows: Sequence[ScanRow], table: 
 
     Parameters
     ----------
-    kind : {"audio", "image", "handcrafted", "table"}
+    kind : {"audio", "image", "handcrafted", "table", "vggish", "yamnet"}
         How a file becomes an array (`genre_models.sources`).
     settings : dict
         The resolved feature settings of the model.
@@ -163,7 +164,7 @@ def evaluate(
     progress : callable
         ``progress(done, total, what)``.
     vectors : dict, optional
-        Kept by the caller between the models of one look: handcrafted features of these tracks, which take seconds a track and little memory.
+        Kept by the caller between the models of one look: vectors of these tracks, which take long to make and little memory.
     groups : mapping of str to int, optional
         Tracks that go together; those that are not in it stand alone.
 
@@ -178,7 +179,7 @@ def evaluate(
     labels = tuple(pipeline["labels"])
     with PeakMemory() as memory:
         predict = load_predictor(folder)
-        items, parts = _items(pipeline, rows, {} if vectors is None else vectors), []
+        items, parts = _items(pipeline, folder, rows, {} if vectors is None else vectors), []
         for start in range(0, len(rows), BATCH):
             parts.append(_by_track(predict, [next(items) for _ in rows[start : start + BATCH]]))
             progress(min(start + BATCH, len(rows)), len(rows), "held-out tracks")
@@ -215,11 +216,12 @@ def _load_network(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     return lambda batch: np.asarray(model.predict_on_batch(batch), dtype=np.float32)
 
 
-def _items(pipeline: dict, rows: Sequence[ScanRow], vectors: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
+def _items(pipeline: dict, folder: Path, rows: Sequence[ScanRow], vectors: dict[str, list[np.ndarray]]) -> Iterator[np.ndarray]:
     """Items of each track [shape=(n_items, ...)]: its windows, its vector, or its rows in a table."""
     alone = {"kind": pipeline["kind"], "features": pipeline["features"], "table": None}  # models of before other inputs do not say
     found = pipeline.get("input", alone)
-    key = feature_key("handcrafted", found["features"]) if found["kind"] == "handcrafted" else None
+    features = features_with_copy(found["kind"], found["features"], folder)
+    key = feature_key(found["kind"], features) if found["kind"] in ("handcrafted", *NETWORKS) else None
     if len(vectors.get(key, ())) == len(rows):
         yield from vectors[key]
         return
@@ -227,7 +229,7 @@ def _items(pipeline: dict, rows: Sequence[ScanRow], vectors: dict[str, list[np.n
     if pipeline["kind"] == "table":
         table = table | {"path": rows[0].path}  # the corpus, wherever it lies now
     made = []
-    for track in heldout_features(found["kind"], found["features"], rows, table):
+    for track in heldout_features(found["kind"], features, rows, table):
         items = track if found["kind"] == "table" else cut(track[None], pipeline.get("segments", 1))
         if key is not None:
             made.append(items)

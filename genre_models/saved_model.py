@@ -17,13 +17,14 @@ from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
 from genre_models.features import CODE_VERSION
 from genre_models.settings import FeatureSettings
+from genre_models.sound_networks import HASHES, NETWORKS, features_with_copy
 
 if TYPE_CHECKING:
     import numpy as np
 
 PIPELINE, METRICS = "pipeline.json", "metrics.json"
 MODEL_FILES = ("model.keras", "model.skops")
-KINDS = ("audio", "image", "handcrafted", "table")
+KINDS = ("audio", "image", "handcrafted", "table", *NETWORKS)
 _SCHEMA = 1
 _LARGEST_JSON = 64 * 2**20  # bytes; a history of a thousand epochs takes a few hundred kilobytes
 
@@ -62,11 +63,12 @@ class SavedModel:
     def input(self) -> Mapping[str, Any]:
         """How a file becomes an array: ``kind``, ``features``, ``table``, ``trunk``."""
         alone = {"kind": self.pipeline["kind"], "features": self.pipeline["features"], "table": None, "trunk": None}
-        return alone | self.pipeline.get("input", {})  # models of before other inputs do not say
+        found = alone | self.pipeline.get("input", {})  # models of before other inputs do not say
+        return found | {"features": features_with_copy(found["kind"], found["features"], self.folder)}
 
     @property
     def kind(self) -> str:
-        """What it takes: "audio", "image", "handcrafted" (of audio) or "table"."""
+        """What it takes: "audio", "image", "table"; of audio "handcrafted", or what a network of sound makes of it, by the network's name."""
         return self.input["kind"]
 
     @property
@@ -218,11 +220,16 @@ def _check_pipeline(path: Path, pipeline: Mapping[str, Any]) -> None:
     must(type(segments) is int and 1 <= segments <= 60, "segments", "must be a whole number from 1 to 60")
     must(temperature is None or (isinstance(temperature, (int, float)) and 0 < temperature < 1e6), "temperature", "must be a number above 0")
     try:
-        settings = FeatureSettings.model_validate(found.get("features"))
+        given = found.get("features")
+        settings = FeatureSettings.model_validate({key: value for key, value in given.items() if key != HASHES} if isinstance(given, dict) else given)
         must(settings.clip_seconds != "auto", "features.clip_seconds", "must be a number of seconds")
     except ValidationError as error:
         first = error.errors()[0]
         must(False, ".".join(["features", *map(str, first["loc"])]), first["msg"])
+    if found["kind"] in NETWORKS:
+        hashes = given.get(HASHES)
+        must(isinstance(hashes, dict) and isinstance(hashes.get(found["kind"]), str), f"input.features.{HASHES}", "must have the hash of the network's file")
+        must(isinstance(settings.weights, dict) and found["kind"] in settings.weights, "input.features.weights", "must name the network's file")
     table = found.get("table")
     if found["kind"] == "table":
         columns = table.get("columns") if isinstance(table, dict) else None

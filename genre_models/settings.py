@@ -226,7 +226,8 @@ class FeatureSettings(_Section):
         Of log-mel features: to [0, 1] over the 80 dB below the loudest point, or each item to mean 0 and variance 1.
     weights : str or dict of str to str
         Of pretrained networks: ``imagenet`` (Keras downloads and checks them), ``random`` (for tests and for measuring cost), or a file
-        (.h5, .keras, .weights.h5); or any of these for each network by its name, as in ``{mobilenet: FILE}``; others then have ``imagenet``.
+        (.h5, .keras, .weights.h5); or any of these for each network by its name, as in ``{mobilenet: FILE}``; others then have ``imagenet``. The networks of
+        sound, vggish and yamnet, are files (.keras, .tflite) that are given by name.
     trunk_side : int
         Side of the square that spectrograms are resized to for pretrained networks, 32 to 512 pixels.
     table : str or None
@@ -253,14 +254,16 @@ class FeatureSettings(_Section):
     @field_validator("weights", mode="before")
     @classmethod
     def _weights_are_named(cls, value: Any) -> Any:
+        from genre_models.sound_networks import NETWORKS
         from genre_models.trunks.registry import TRUNKS
 
+        known = (*TRUNKS, *NETWORKS)
         texts = value.values() if isinstance(value, dict) else [value]
         if not all(isinstance(text, str) and text.strip() for text in texts):
             raise ValueError("must be imagenet, random or a file, or one of these for each network, as in {mobilenet: FILE}")
-        unknown = [str(name) for name in value if name not in TRUNKS] if isinstance(value, dict) else []
+        unknown = [str(name) for name in value if name not in known] if isinstance(value, dict) else []
         if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no such network; there are {', '.join(TRUNKS)}")
+            raise ValueError(f"{', '.join(unknown)}: no such network; there are {', '.join(known)}")
         return value
 
     @field_validator("clip_seconds", mode="before")

@@ -34,8 +34,8 @@ class Input:
 
     Attributes
     ----------
-    kind : {"audio", "image", "handcrafted", "table"}
-        How a file becomes an array: a log-mel spectrogram, pixels, the 518 features of its sound, its rows in a table.
+    kind : {"audio", "image", "handcrafted", "table", "vggish", "yamnet"}
+        How a file becomes an array: a log-mel spectrogram, pixels, the 518 features of its sound, its rows in a table, what a network makes of its sound.
     features : dict
         The family's resolved feature settings.
     trunk : dict or None
@@ -76,17 +76,18 @@ def input_of(family: str, params: Mapping[str, Any], features: Mapping[str, Any]
     inputs = FAMILIES[family].inputs if family in FAMILIES else "spectrogram"
     if inputs == "spectrogram":
         return Input(kind, dict(features))
+    from genre_models.sound_networks import NETWORKS
     from genre_models.trunks.registry import TRUNKS
 
     if inputs == "trunk":
         return Input(kind, dict(features), _trunk_settings(family, params["cut"], params, features))
     wanted = params["input"]
-    if wanted in ("handcrafted", "table"):
+    if wanted in ("handcrafted", "table", *NETWORKS):
         return Input(wanted, dict(features), as_vector=True)
     trunk, slash, cut = wanted.partition("/")
     if not slash or not cut or trunk not in TRUNKS:
         known = ", ".join(f"{name}/{known.cuts[0]}" for name, known in TRUNKS.items())
-        raise ConfigurationRefused(f"families.{family}.input: found {wanted!r}; it must be handcrafted, table, or NETWORK/LAYER such as {known}")
+        raise ConfigurationRefused(f"families.{family}.input: found {wanted!r}; it must be handcrafted, table, {', '.join(NETWORKS)}, or NETWORK/LAYER such as {known}")
     return Input(kind, dict(features), _trunk_settings(trunk, cut, params, features), as_vector=True)
 
 

@@ -11,13 +11,14 @@ from rich.text import Text
 from genre_models.metrics import interval_text
 from genre_models.predict import Prediction, Unread
 from genre_models.predict.writing import segment_seconds
+from genre_models.sound_networks import NETWORKS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from genre_models.saved_model import SavedModel
 
-_TAKES = {"audio": "sound", "image": "images", "handcrafted": "sound", "table": "rows of a table"}
+_TAKES = {"audio": "sound", "image": "images", "handcrafted": "sound", **dict.fromkeys(NETWORKS, "sound"), "table": "rows of a table"}
 
 
 def model_in_words(model: SavedModel, temperature: float | None) -> list[str]:

@@ -49,6 +49,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "g02-scratch-cnn": [SCRATCH],
     "g03-vgg16": [TWO_PHASES],
     "g04-gap": [SCRATCH, TWO_PHASES],
+    "g08-vggish": [{"input": "vggish", "units": "256", "dropout": 0.3, "learning_rate": 1e-3}],
     "g07-depth-filters": [{"depth": d, "filters": f, "filter_growth": 2.0} for d, f in product((1, 2, 3, 4), (16, 32, 64))],
     "g11-base-cnn": [BASE],
     "g12-kernel": [BASE | {"kernel": kernel} for kernel in (3, 5, 7)],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genre_models.durable import sha256_file
 from genre_models.export import INPUT, OUTPUT
 from genre_models.features import USED_SETTINGS
+from genre_models.sound_networks import NETWORKS
 
 if TYPE_CHECKING:
     from genre_models.saved_model import SavedModel
@@ -20,6 +21,7 @@ _VALUES = {
     "image": "pixels from 0 to 255",
     "audio": "log-mel spectrogram, low frequencies first: {normalise}",
     "handcrafted": "518 statistics of the sound, as in the FMA data set",
+    **{name: f"mean of {network.size} numbers that {network.meaning} makes of each second" for name, network in NETWORKS.items()},
     "table": "the table's columns as they are, in the order of `columns`",
 }
 _NORMALISED = {"unit": "0 is 80 dB below the loudest point or less, 1 the loudest point", "item": "mean 0 and variance 1 in each track"}

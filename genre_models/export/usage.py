@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from genre_models.sound_networks import NETWORKS
+
 _INSTALL = {
     "onnx": "onnxruntime numpy",
     "tflite": "ai-edge-litert numpy",
     "saved_model": "tensorflow numpy",
 }
-_FEATURES_NEED = {"audio": " librosa", "image": " pillow", "handcrafted": "", "table": ""}
+_FEATURES_NEED = {"audio": " librosa", "image": " pillow", "handcrafted": "", **dict.fromkeys(NETWORKS, ""), "table": ""}
 
 _OPEN = {
     "onnx": '''import onnxruntime
@@ -77,11 +79,11 @@ def features(path):
     x = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), "float32")
     return x[..., None] if f["colour"] == "grey" else x
 ''',
-    "handcrafted": '''
+    "vector": '''
 def features(path):
-    from genre_models.features import compute_features  # 518 numbers; run this where Genre Search is installed
+    from genre_models.features import compute_features  # a vector of the sound; run this where Genre Search is installed
 
-    return compute_features("handcrafted", about["features"], path)
+    return compute_features(about["kind"], about["features"], path)
 ''',
     "table": '''
 def features(path):
@@ -131,6 +133,7 @@ def usage_text(description: dict[str, Any], to: str, file: str) -> str:
         f"# Run: python THIS_FILE {'TABLE.csv' if kind == 'table' else 'FILE'}\n"
         f"# Input {description['input']['shape']} float32, output {description['output']['shape']} float32, in the order of the labels.\n"
     )
-    ask = _ASK["table" if kind == "table" else "vector" if kind == "handcrafted" else "windows"]
+    is_vector = kind not in _FEATURES
+    ask = _ASK["table" if kind == "table" else "vector" if is_vector else "windows"]
     opened = _OPEN[to].format(file=file)
-    return f"{head}import json\nimport os\nimport sys\n\nimport numpy as np\n\nhere = os.path.dirname(os.path.abspath(__file__))\n\n{opened}\n{_FEATURES[kind]}\n{ask}"
+    return f"{head}import json\nimport os\nimport sys\n\nimport numpy as np\n\nhere = os.path.dirname(os.path.abspath(__file__))\n\n{opened}\n{_FEATURES['vector' if is_vector else kind]}\n{ask}"

@@ -12,8 +12,9 @@ _BOOSTING = {"model": ("boosting",)}
 _WEIGHTED = {"model": ("linear_svm", "rbf_svm", "logistic", "forest", "boosting")}
 
 VECTORS = (
-    Declared("input", "text", "handcrafted", "What an item's vector is: the handcrafted features, its row of features.table, or the output "
-             "of a trunk, as TRUNK/CUT", choices=("handcrafted", "table", "vgg16/block5_pool", "resnet50/avg_pool")),
+    Declared("input", "text", "handcrafted", "What an item's vector is: the handcrafted features, its row of features.table, the mean of what a "
+             "network of sound makes of each second, or the output of a trunk, as TRUNK/CUT",
+             choices=("handcrafted", "table", "vggish", "yamnet", "vgg16/block5_pool", "resnet50/avg_pool")),
     Declared("channels", "choice", "repeat", "The three channels a trunk is given: the spectrogram three times, as colours, or as static, "
              "delta and delta-delta; no effect where the input is no trunk's", choices=("repeat", "colour", "delta")),
     Declared("pooling", "choice", "average", "From a trunk's maps to a vector: the mean or the largest of each map, or all values; no "

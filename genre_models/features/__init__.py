@@ -2,7 +2,8 @@
 
 Importing this package loads nothing heavy: shapes and types follow from the settings alone.
 Shapes are (height, width, channels); for audio that is (mel bands from low to high, frames, 1). They are of whole tracks: windows
-(`genre_models.segments`) are cut later, so ``segments`` is no part of a cache's name. Handcrafted features are a vector of each track.
+(`genre_models.segments`) are cut later, so ``segments`` is no part of a cache's name. Handcrafted features, and what the networks of
+`genre_models.sound_networks` make of sound (kinds by their names), are a vector of each track.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from genre_models.errors import CorpusError, SettingsError
 from genre_models.settings import AUTO_CLIP_SECONDS, FeatureSettings
+from genre_models.sound_networks import HASHES, NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,7 @@ USED_SETTINGS = {
     "audio": ("sr", "n_fft", "hop_length", "n_mels", "clip_seconds", "normalise"),
     "image": ("image_size", "colour"),
     "handcrafted": ("sr", "n_fft", "hop_length", "clip_seconds"),
+    **dict.fromkeys(NETWORKS, ("clip_seconds", "weights", HASHES)),
 }
 
 
@@ -67,14 +70,14 @@ def feature_shape(kind: str, settings: Mapping) -> tuple[int, ...]:
 
     Parameters
     ----------
-    kind : {"audio", "image", "handcrafted"}
+    kind : {"audio", "image", "handcrafted", "vggish", "yamnet"}
     settings : mapping
         As `resolve_features` gives them.
 
     Returns
     -------
     (int, int, int) or (int,)
-        Height, width, channels; of handcrafted features, which are made of audio, their number.
+        Height, width, channels; of vectors, which are made of audio, how many numbers they have.
 
     Raises
     ------
@@ -91,13 +94,15 @@ def feature_shape(kind: str, settings: Mapping) -> tuple[int, ...]:
 
         check_resolution(int(settings["sr"]), int(settings["n_fft"]))
         return (N_FEATURES,)
+    if kind in NETWORKS:
+        return (NETWORKS[kind].size,)
     samples = round(settings["clip_seconds"] * settings["sr"])
     return int(settings["n_mels"]), 1 + samples // int(settings["hop_length"]), 1
 
 
 def feature_dtype(kind: str) -> str:
     """Type of features as stored: ``"float16"`` for audio, ``"uint8"`` (0 to 255, not scaled) for images, ``"float32"`` for vectors."""
-    return {"image": "uint8", "handcrafted": "float32"}.get(kind, "float16")
+    return "uint8" if kind == "image" else "float16" if kind == "audio" else "float32"
 
 
 def feature_key(kind: str, settings: Mapping) -> str:
@@ -105,6 +110,8 @@ def feature_key(kind: str, settings: Mapping) -> str:
     used = {name: settings[name] for name in USED_SETTINGS[kind]}
     if kind == "image":
         used["image_size"] = [int(side) for side in used["image_size"]]
+    if kind in NETWORKS:  # by its content, wherever its file lies
+        used = {"clip_seconds": used["clip_seconds"], "sha256": used[HASHES][kind]}
     text = json.dumps([CODE_VERSION, kind, used], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
@@ -114,7 +121,7 @@ def compute_features(kind: str, settings: Mapping, path: str | Path, content: st
 
     Parameters
     ----------
-    kind : {"audio", "image", "handcrafted"}
+    kind : {"audio", "image", "handcrafted", "vggish", "yamnet"}
     settings : mapping
         As `resolve_features` gives them.
     path : str or Path
@@ -129,6 +136,8 @@ def compute_features(kind: str, settings: Mapping, path: str | Path, content: st
     ------
     CorpusError
         If the file can't be decoded (any more), or has changed since the scan.
+    TrunkUnavailable
+        If the file of a network of sound is gone, another one or no such network.
     """
     from genre_models.audio import Undecodable, load_clip
     from genre_models.content import content_hash
@@ -147,6 +156,12 @@ def compute_features(kind: str, settings: Mapping, path: str | Path, content: st
 
             y = load_clip(path, settings["sr"], settings["clip_seconds"], pad=False)
             return handcrafted_features(y, **{name: settings[name] for name in ("sr", "n_fft", "hop_length")})
+        if kind in NETWORKS:
+            from genre_models.sound_networks import SR
+            from genre_models.sound_networks.embedding import embed
+
+            y = load_clip(path, SR, settings["clip_seconds"], pad=False)
+            return embed(y, kind, settings["weights"][kind], settings[HASHES][kind])
         from genre_models.features.mel import log_mel
 
         y = load_clip(path, settings["sr"], settings["clip_seconds"])

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from genre_models.corpus.tracks import NOUN, SUFFIXES
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.features.table_file import SUFFIXES as TABLE_SUFFIXES
+from genre_models.sound_networks import NETWORKS
 
 if TYPE_CHECKING:
     import numpy as np
 
     from genre_models.saved_model import SavedModel
 
-_MEDIA = {"audio": "audio", "handcrafted": "audio", "image": "image", "table": "table"}  # which files each kind of input is made of
+_MEDIA = {"audio": "audio", "handcrafted": "audio", **dict.fromkeys(NETWORKS, "audio"), "image": "image", "table": "table"}  # which files each kind of input is made of
 
 
 @dataclass(frozen=True)
