@@ -107,7 +107,7 @@ def _first(tags: object, keys: Sequence[str]) -> str | None:
             continue
         texts = getattr(values, "text", values)
         text = str(texts[0] if isinstance(texts, (list, tuple)) and texts else texts or "")
-        text = " ".join(text.replace("\0", " ").split())[:_LONGEST]
+        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_LONGEST]  # it will be printed
         if text:
             return text
     return None
