@@ -94,5 +94,3 @@ def _require_sound_network(where: str, found: Input, corpus: Corpus) -> None:
         raise Unavailable(
             f"{where}.input: {name} is a network in a file that Keras does not download: set features.weights: {{{name}: FILE}}, a file ending in {' or '.join(SUFFIXES)}"
         )
-    if found.features[HASHES][name] == "?":
-        raise Unavailable(f"{where}: features.weights: {found.features['weights'][name]}: no such file of a network: correct the path")

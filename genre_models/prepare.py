@@ -196,7 +196,10 @@ class TaskData:
                         self.unavailable[family] = f"families.{family}: features.table: {error}"
 
     def check_sound_networks(self) -> None:
-        """Put a second of silence through the networks of sound that families may ask for; families whose network can't be had are added to `unavailable`."""
+        """Put a second of silence through the networks of sound that families may ask for; families whose network can't be had are added to `unavailable`.
+
+        A plan does without: what a network gives is known without its file.
+        """
         from genre_models.sound_networks import HASHES, NETWORKS
         from genre_models.sound_networks.embedding import check_network
 

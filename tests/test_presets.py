@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from genre_models.families import FAMILIES, cnn, feedforward
 from genre_models.objective import METRICS
@@ -17,7 +18,9 @@ from search.grid import configurations
 from search.plan import planned_epochs, planned_trials
 from search.run import main
 from search.schedule import brackets
+from search.study_view import read_study
 from tests.test_end_to_end import ROOT, command
+from tests.tiny_study import make_corpus
 
 FOLDER = ROOT / "spaces" / "references"
 PRESETS = sorted(FOLDER.glob("*.yaml"))
@@ -122,6 +125,23 @@ def test_the_networks_have_the_published_numbers_of_parameters() -> None:
         assert cnn.estimate(resolved(name)[0], (128, 1280, 1), 8).parameters == parameters
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "layers"),
+    [
+        ("g02-scratch-cnn", (128, 128, 3), [*3 * ["Conv2D", "Activation", "MaxPooling2D"], "Flatten", "Dense", "Dropout", "Dense"]),
+        ("g11-base-cnn", (128, 128, 1), [*2 * ["Conv2D", "Activation", "MaxPooling2D", "Dropout"], "Flatten", "Dense", "Dense"]),
+        ("g18-two-conv-pytorch", (288, 432, 3), [*2 * ["Conv2D", "Activation", "MaxPooling2D"], "Flatten", "Dense"]),
+        ("g19-two-conv-keras", (288, 432, 3), [*2 * ["Conv2D", "Activation", "MaxPooling2D"], "Flatten", "Dropout", "Dense"]),
+        ("f13-kostrzewa", (128, 1280, 1), [*4 * ["Conv2D", "Activation", "BatchNormalization", "MaxPooling2D", "Dropout"], "Flatten", "Dense"]),
+    ],
+)
+def test_a_preset_is_the_network_that_was_described(name: str, shape: tuple[int, ...], layers: list[str]) -> None:
+    from genre_models.families.cnn_network import build
+
+    core = build(resolved(name)[0], shape, 10, input_dtype="uint8", seed=0).core
+    assert [type(layer).__name__ for layer in core.layers] == ["InputLayer", "Rescaling", *layers, "Softmax"]
+
+
 def test_the_hyperband_preset_holds_what_was_found_with_it_and_costs_what_the_algorithm_says() -> None:
     config = load("f14-hyperband")
     space = config.families["cnn"]
@@ -173,3 +193,21 @@ def test_a_dry_run_as_a_command(name: str, tmp_path: Path) -> None:
     done = command("-m", "search.run", "--space", f"spaces/references/{name}.yaml", "--dry-run", "--studies-dir", tmp_path / "studies", seconds=60)
     assert done.returncode == 0, done.stderr
     assert "epochs in all" in done.stdout and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("name", "trials"), [("g15-early-stopping", 6), ("g18-two-conv-pytorch", 1)])
+def test_a_preset_runs_to_the_leaderboard(name: str, trials: int, tmp_path: Path) -> None:
+    """As it is, on a tiny corpus and for one epoch."""
+    space = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    space["budget"] |= {"max_epochs": 1}
+    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space | {"engine": "inline"}))
+    source = f"gtzan:{make_corpus(tmp_path / 'images_original').parent}"
+    done = command("-m", "search.run", "--space", tmp_path / "space.yaml", "--data", source, "--studies-dir", tmp_path / "studies", seconds=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (study,) = (path for path in (tmp_path / "studies").iterdir() if not path.name.startswith("."))
+    found = read_study(tmp_path / "studies", study.name).trials
+    assert len(found) == trials and all(trial.is_full for trial in found), [(trial.state, trial.reason) for trial in found]
+    settings = {tuple(trial.spec["params"][key] for key in ("early_stopping_monitor", "early_stopping_patience", "l2_penalty", "batch_size")) for trial in found}
+    assert len(settings) == trials

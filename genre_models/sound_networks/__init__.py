@@ -20,6 +20,7 @@ BANDS, LOWEST_HERTZ, HIGHEST_HERTZ = 64, 125.0, 7_500.0  # of the mel spectrogra
 PATCH_FRAMES = 96
 PATCH_SAMPLES = (PATCH_FRAMES - 1) * HOP + WINDOW  # 0.975 s: what one patch is made of
 SUFFIXES = (".keras", ".tflite")
+UNREADABLE = "?"  # in place of the hash of a file
 HASHES = "sound_networks"  # among resolved feature settings: the SHA-256 of each network's file, by its name
 
 
@@ -61,11 +62,11 @@ NETWORKS: dict[str, SoundNetwork] = {
 
 
 def hash_of_network(file: str) -> str:
-    """SHA-256 of a network's file; ``"?"`` where it can't be read."""
+    """SHA-256 of a network's file; `UNREADABLE` where it is none."""
     try:
         return sha256_file(Path(file))
     except OSError:
-        return "?"
+        return UNREADABLE
 
 
 def copy_network(kind: str, features: Mapping[str, Any], folder: Path) -> None:

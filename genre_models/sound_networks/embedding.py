@@ -15,7 +15,7 @@ import numpy as np
 
 from genre_models.audio import Undecodable
 from genre_models.errors import TrunkUnavailable
-from genre_models.sound_networks import BANDS, NETWORKS, PATCH_FRAMES, SR, SUFFIXES, SoundNetwork, hash_of_network
+from genre_models.sound_networks import BANDS, NETWORKS, PATCH_FRAMES, SR, SUFFIXES, UNREADABLE, SoundNetwork, hash_of_network
 from genre_models.sound_networks.patches import padded, patches, windows
 
 _LEAST_SAMPLES, _MOST_SAMPLES = 1_600, 60 * SR  # of a window of fixed size
@@ -61,9 +61,11 @@ def open_network(name: str, file: str, sha256: str) -> Run:
     path = Path(file)
     if path.suffix not in SUFFIXES:
         raise TrunkUnavailable(f"{path}: the name of a file with {name} must end in {' or '.join(SUFFIXES)}; correct features.weights")
-    if (found := hash_of_network(file)) != sha256:
-        told = "can't be read" if found == "?" else f"has SHA-256 {found[:12]}…, but {sha256[:12]}… is wanted"
-        raise TrunkUnavailable(f"{path}: {told}: put the file of {name} back, or correct features.weights")
+    found = hash_of_network(file)
+    if found == UNREADABLE:
+        raise TrunkUnavailable(f"{path}: there is no file with {name} that can be read; correct features.weights")
+    if found != sha256:
+        raise TrunkUnavailable(f"{path}: has SHA-256 {found[:12]}…, but {sha256[:12]}… is wanted: put the file of {name} back, or correct features.weights")
     shape, run = _of_keras(path) if path.suffix == ".keras" else _of_tflite(path)
     return _fed(NETWORKS[name], path, shape, run)
 

@@ -17,7 +17,7 @@ INTRODUCTION = """# Reference of space files
 Made from the declarations by `python scripts/make_reference.py`; a test holds that it is current. `python -m search.run --describe FAMILY` says the same of one family in the terminal.
 
 A parameter of a family is `{int: [low, high]}`, `{float: [low, high]}` or `{choice: [...]}`, with `log: true`, `step` and `when: {PARAMETER: VALUE or [VALUES]}` where wanted, or a plain value, which is
-fixed. What is left out takes its default. `min_trials` (5) is how many trials a family gets before the sampler chooses among families; `features` overrides keys of that section for one family.
+fixed. Widths are whole numbers joined by `-`, in quotes. What is left out takes its default. `min_trials` (5) is how many trials a family gets before the sampler chooses among families; `features` overrides keys of that section for one family.
 
 **In an editor** that has a YAML language server (VS Code's YAML extension, and others), `space.schema.json` completes keys, shows these lines and underlines what is wrong. Write as the first line of a space
 file, with the path from the file to this folder:
