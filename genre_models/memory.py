@@ -1,13 +1,46 @@
-"""How much memory a stretch of work took.
+"""How much memory a stretch of work took, and that it takes no more than it may.
 
 Units: MiB of resident memory of the whole process, so what was there before counts too.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 MIB = 2**20
+
+
+@contextmanager
+def bounded_growth(mib: float) -> Iterator[None]:
+    """Inside, the kernel refuses this process more than so much further memory: what asks for it fails (MemoryError, and frameworks' own words for it).
+
+    For what a file may ask for that comes from elsewhere: a network of a few kilobytes can declare a layer of terabytes. On other systems than Linux nothing is bounded.
+
+    Parameters
+    ----------
+    mib : float
+        Of private memory, beside what a framework's threads need for their stacks.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    has = 1024 * int(re.search(r"VmData:\s*(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))[1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = int(has + MIB * (mib + 32 * (os.cpu_count() or 1)))
+    known = [limit for limit in (soft, hard, wanted) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 class PeakMemory:

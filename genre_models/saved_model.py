@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
 from genre_models.features import CODE_VERSION
+from genre_models.memory import MIB, bounded_growth
 from genre_models.settings import FeatureSettings
 from genre_models.sound_networks import HASHES, NETWORKS, features_with_copy
 
@@ -26,6 +27,8 @@ PIPELINE, METRICS = "pipeline.json", "metrics.json"
 MODEL_FILES = ("model.keras", "model.skops")
 KINDS = ("audio", "image", "handcrafted", "table", *NETWORKS)
 _SCHEMA = 1
+#: What loading a model may take: a file may declare, or unpack to, anything.
+_GROWTH_MIB, _GROWTH_PER_MIB = 512, 6
 _LARGEST_JSON = 64 * 2**20  # bytes; a history of a thousand epochs takes a few hundred kilobytes
 
 
@@ -133,7 +136,8 @@ def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
 
         import_keras()
     try:
-        predict = load_predictor(model.folder)
+        with bounded_growth(_GROWTH_MIB + _GROWTH_PER_MIB * sum(path.stat().st_size for path in model.folder.iterdir() if path.is_file()) / MIB):
+            predict = load_predictor(model.folder)
     except GenreModelsError:
         raise
     except Exception as error:  # Keras raises whatever the part that failed raises
