@@ -41,7 +41,7 @@ EPILOG = """examples:
   python -m search.run --describe cnn                                every parameter of a family
 
 Run the same command again to go on with a study: after it was stopped, killed, or to give it a larger budget.
-Watch it live:    optuna-dashboard sqlite:///studies/NAME/study.db   (with --storage env:DB: optuna-dashboard "$DB")
+Watch it live:    python -m search.dashboard                         all studies in the browser, read-only
 When it is done:  python scripts/final_eval.py --study best
 exit codes: 0 done; 1 a replayed trial differs; 2 bad input; 130 stopped by the user"""
 
