@@ -25,9 +25,8 @@ def commands(view: StudyView, folder: Path, winner: Trial | None) -> dict[str, s
         "search": _line(search),
         "look": _line(["python", "scripts/final_eval.py", *name, *studies]),
         "report": _line(["python", "scripts/report.py", *name, *studies]),
+        "dashboard": _line(["python", "-m", "search.dashboard", *studies]),
     }
-    if (folder / "study.db").exists():
-        found["dashboard"] = _line(["optuna-dashboard", f"sqlite:///{shown / 'study.db'}"])
     if winner is not None:
         found["replay"] = _line([*search, "--replay", str(winner.number)])
     return found
