@@ -15,7 +15,7 @@ from search.trial import Trial
 
 #: Costs that have a column where any of the trials knows them, in this order.
 _COSTS = ("seconds", "cpu_seconds", "energy", "memory", "parameters", "gflops", "latency")
-_KILO = 1000
+_KILO, _SMALLER = 1000, {"energy": "Wh", "gflops": "MFLOP"}
 _STANDINGS = {"winner": "the winner", "tie": "a tie", "worse": "worse", "better": "better", "": "not comparable"}
 
 
@@ -103,6 +103,6 @@ def _held_out(looks: Sequence[Mapping[str, Any]], trial: Trial) -> tuple[str, st
 def _cost(name: str, value: float | None) -> str:
     if value is None:
         return "–"
-    if name == "energy" and value < 1:
-        return f"{_KILO * value:.3g} Wh"
+    if name in _SMALLER and value < 0.1:
+        return f"{_KILO * value:.3g} {_SMALLER[name]}"
     return COSTS[name].text(value)

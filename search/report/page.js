@@ -59,23 +59,25 @@
   function drawSurvival(where) {
     const { levels, counts } = data.survival;
     const traces = Object.keys(counts).map((family) => ({
-      type: "bar", name: plain(family), x: levels.map((level) => `${level}`), y: counts[family], marker: { color: ofFamily(family) }, text: counts[family].map(String), textposition: "outside", cliponaxis: false,
+      type: "bar", name: plain(family), x: levels.map((level) => `${level}`), y: counts[family], marker: { color: ofFamily(family) }, width: Object.keys(counts).length > 1 ? undefined : 0.4, text: counts[family].map(String), textposition: "outside", cliponaxis: false,
       hovertemplate: `${plain(family)}: %{y} trials reached epoch %{x}<extra></extra>`,
     }));
-    return Plotly.react(where, traces, layout({ xaxis: { type: "category", title: { text: "reached epoch" } }, yaxis: { title: { text: "trials" } }, showlegend: traces.length > 1, margin: { l: 56, r: 12, t: 24, b: 48 }, bargap: 0.35 }), config);
+    return Plotly.react(where, traces, layout({ xaxis: { type: "category", title: { text: "reached epoch" } }, yaxis: { title: { text: "trials" } }, showlegend: traces.length > 1, margin: { l: 56, r: 12, t: 24, b: 48 }, bargap: 0.4 }), config);
   }
 
   function drawImportance(where) {
     const one = data.importance[chosen("choose-family")];
     const bars = [...one.bars].reverse();
+    where.style.height = `${80 + 30 * Math.max(bars.length, 3)}px`;
     const trace = { type: "bar", orientation: "h", x: bars.map((bar) => bar[1]), y: bars.map((bar) => plain(bar[0])), marker: { color: ofFamily(one.family) }, hovertemplate: "%{y}: %{x:.0%}<extra></extra>" };
     document.getElementById("importance-note").textContent = `From ${one.trials} trials of ${one.family}; with few trials the order of the smaller ones is chance.`;
-    return Plotly.react(where, [trace], layout({ xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { type: "category" }, showlegend: false }), config);
+    return Plotly.react(where, [trace], layout({ bargap: 0.35, xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { type: "category" }, showlegend: false }), config);
   }
 
   function drawSlices(where) {
-    const one = data.importance[chosen("choose-family")], columns = narrow() ? 2 : 3, rows = Math.ceil(one.slices.length / columns);
-    const more = { showlegend: false, margin: { l: 48, r: 8, t: 8, b: 40 } }, traces = [], wide = 1 / columns, high = 1 / rows;
+    const one = data.importance[chosen("choose-family")], columns = Math.min(narrow() ? 2 : 3, one.slices.length), rows = Math.ceil(one.slices.length / columns);
+    const more = { showlegend: false, margin: { l: 48, r: 8, t: 8, b: 8 } }, traces = [], wide = 1 / columns, high = 1 / rows;
+    where.style.height = `${250 * rows}px`;
     one.slices.forEach((slice, i) => {
       const suffix = i ? `${i + 1}` : "", row = Math.floor(i / columns), column = i % columns;
       const known = slice.points.filter(([n]) => byNumber.has(n) && byNumber.get(n).l !== null);
@@ -85,10 +87,10 @@
         text: known.map(([n]) => about(byNumber.get(n))), hovertemplate: `${plain(slice.name)} %{x}<br>%{text}<extra></extra>`,
         marker: { color: ofFamily(one.family), size: 6, opacity: full.map((is) => (is ? 0.9 : 0.35)) },
       });
-      const gap = { x: narrow() ? 0.14 : 0.09, y: 0.16 / rows };
-      more[`xaxis${suffix}`] = { anchor: `y${suffix}`, domain: [column * wide + (column ? gap.x / 2 : 0), (column + 1) * wide - (column < columns - 1 ? gap.x / 2 : 0)], title: { text: plain(slice.name), standoff: 4 }, nticks: 5, automargin: false, tickangle: 0, tickfont: { size: 11 },
-        ...(slice.choices ? { type: "category", categoryorder: "array", categoryarray: slice.choices } : { type: slice.log ? "log" : "linear", ...(slice.log ? { dtick: 1, exponentformat: "power" } : {}) }) };
-      more[`yaxis${suffix}`] = { anchor: `x${suffix}`, domain: [1 - (row + 1) * high + gap.y * 1.3, 1 - row * high - gap.y * 0.3], tickformat: data.share ? ".0%" : undefined, nticks: 5, automargin: false, showticklabels: column === 0, matches: i ? "y" : undefined, tickfont: { size: 11 } };
+      const gap = { x: narrow() ? 0.14 : 0.09, y: 0.3 / rows };
+      more[`xaxis${suffix}`] = { anchor: `y${suffix}`, domain: [column * wide + (column ? gap.x / 2 : 0), (column + 1) * wide - (column < columns - 1 ? gap.x / 2 : 0)], title: { text: plain(slice.name), standoff: 4 }, automargin: false, tickfont: { size: 11 },
+        ...(slice.choices ? { type: "category", categoryorder: "array", categoryarray: slice.choices, ticktext: slice.choices.map((text) => plain(text.length > 12 ? `${text.slice(0, 11)}…` : text)), tickvals: slice.choices, tickangle: slice.choices.join("").length > 20 ? -30 : 0 } : { nticks: 5, tickangle: 0, type: slice.log ? "log" : "linear", ...(slice.log ? { dtick: narrow() ? 2 : 1, exponentformat: "power" } : {}) }) };
+      more[`yaxis${suffix}`] = { anchor: `x${suffix}`, domain: [1 - (row + 1) * high + gap.y, 1 - row * high], tickformat: data.share ? ".0%" : undefined, nticks: 5, automargin: false, showticklabels: column === 0, matches: i ? "y" : undefined, tickfont: { size: 11 } };
     });
     return Plotly.react(where, traces, layout(more), config);
   }
@@ -99,7 +101,7 @@
     const small = cost.unit in SMALLER && most < 0.5, price = (trial) => trial.c[name] * (small ? 1000 : 1), prices = known.map(price);
     if (small) cost.unit = SMALLER[cost.unit];
     const traces = families.filter((family) => known.some((trial) => trial.f === family)).map((family) => {
-      const own = known.filter((trial) => trial.f === family);
+      const own = known.filter((trial) => trial.f === family).sort((one, other) => (one.n === data.winner) - (other.n === data.winner));  // the winner on top
       return { type: "scatter", mode: "markers", name: plain(family), x: own.map(price), y: own.map((trial) => trial.b), text: own.map(about), hovertemplate: `%{x:.4s} ${plain(cost.unit)}<br>%{text}<extra></extra>`, marker: { color: ofFamily(family), size: own.map((trial) => (trial.n === data.winner ? 14 : 8)), symbol: own.map((trial) => (trial.n === data.winner ? "diamond" : "circle")), opacity: 0.85 } };
     });
     const front = cost.front.map((number) => byNumber.get(number)).filter(Boolean);

@@ -63,6 +63,15 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     return [(name, value) for name, value in told if value]
 
 
+def corpus_in_words(view: StudyView) -> str:
+    """Name and size of the corpus, such as ``gtzan, 709 tracks, 10 classes``; empty where nothing is recorded."""
+    run = view.run
+    source = str(run.get("source", ""))
+    name = Path(source.partition(":")[2] or source).name or source
+    counts = [(sum(run.get("tracks", {}).values()), "tracks"), (len(run.get("labels", ())), "classes")]
+    return ", ".join([*([name] if name else []), *(f"{n:,} {what}" for n, what in counts if n)])
+
+
 def _folds(run: dict[str, Any]) -> int | None:
     validation = run.get("data", {}).get("validation")
     return validation.get("folds") if isinstance(validation, dict) else None

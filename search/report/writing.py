@@ -13,7 +13,7 @@ from search.report.families import best_trials, family_rows
 from search.report.gathering import evidence_folder
 from search.report.importance import LEAST_TRIALS, importances
 from search.report.page import render
-from search.report.repeating import commands, facts
+from search.report.repeating import commands, corpus_in_words, facts
 from search.report.scores import Scale
 from search.report.verdict import judge, selection_of
 from search.selection import Selection, Statistics
@@ -83,7 +83,7 @@ def write_report(
         name=view.name,
         demo=bool(view.run.get("demo")),
         caveat=str(view.run.get("caveat") or ""),
-        corpus=str(view.run.get("source", "")),
+        corpus=corpus_in_words(view),
         verdict=judge(view, selection, reason, looks, again["look"], again["search"]),
         cost_heads=heads,
         rows=rows,
