@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+#: Scores by their names for people, the most important one first.
+_SCORES = {"accuracy": "accuracy", "macro F1": "macro_f1", "log loss": "log_loss", "calibration error": "ece"}
+
 
 def read_looks(final: Path) -> list[dict[str, Any]]:
     """The looks that a study took.
@@ -26,14 +29,13 @@ def read_looks(final: Path) -> list[dict[str, Any]]:
         try:
             metrics = json.loads(path.read_text(encoding="utf-8"))
             found.append(_look(metrics, path.parent))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return sorted(found, key=lambda look: look["look"])
 
 
 def _look(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
-    named = {"accuracy": ("accuracy", "accuracy_ci95"), "macro F1": ("macro_f1", "macro_f1_ci95"), "log loss": ("log_loss", "log_loss_ci95"), "calibration error": ("ece", None)}
-    scores = [{"name": name, "value": float(metrics[key]), "interval": _ends(metrics.get(interval))} for name, (key, interval) in named.items() if metrics.get(key) is not None]
+    scores = [{"name": name, "value": float(metrics[key]), "interval": _ends(metrics.get(f"{key}_ci95"))} for name, key in _SCORES.items()]
     others = [
         {"family": str(each["family"]), "trial": int(each["trial"]), "value": float(each["accuracy"]), "interval": _ends(each.get("accuracy_ci95")), "against": _against(each.get("compared"))}
         for each in metrics.get("also", ())

@@ -70,12 +70,12 @@ def write_evidence(
     try:
         mistakes = most_confident_mistakes(predictions)
         items = [_table(partial, "confusion", "Which classes are taken for which", confusion_table(predictions), confusion_caption(predictions))]
-        items += _pictures(partial, mistakes[:pictured], files, kind)
-        if mistakes:
-            items.append(_table(partial, "mistakes", "Mistakes, the surest first", mistakes_table(mistakes), mistakes_caption(mistakes, len(predictions.ids))))
         write_text(partial / "reliability.json", json.dumps(reliability_curve(predictions, calibration)))
         caption = reliability_caption(predictions)
         items.append({"title": "Can the probabilities be believed?", "kind": "curve", "path": "reliability.json", "alt": caption, "caption": caption})
+        items += _pictures(partial, mistakes[:pictured], files, kind)
+        if mistakes:
+            items.append(_table(partial, "mistakes", "Mistakes, the surest first", mistakes_table(mistakes), mistakes_caption(mistakes, len(predictions.ids))))
         write_text(partial / "index.json", json.dumps({"schema": SCHEMA, "about": about, "made_from": made_from, "items": items}, indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)

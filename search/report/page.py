@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup
 
 _HERE = Path(__file__).parent
+_UNFOLDED = 12  # rows of a table that is shown without being asked for
 
 
 def render(**parts: Any) -> str:
@@ -33,14 +34,14 @@ def render(**parts: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["shown"] = shown
+    environment.filters |= {"shown": shown, "prose": prose}
     script = (_HERE / "page.js").read_text(encoding="utf-8")
     data = as_json(parts.pop("data"))
     plotly, plotly_hash = plotly_js()
     policy = f"default-src 'none'; script-src {plotly_hash} {script_hash(script)}; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     style = (_HERE / "page.css").read_text(encoding="utf-8")
     page = environment.get_template("page.html")
-    return page.render(policy=Markup(policy), style=Markup(style), script=Markup(script), plotly=Markup(plotly), data=Markup(data), **parts)
+    return page.render(policy=Markup(policy), style=Markup(style), script=Markup(script), plotly=Markup(plotly), data=Markup(data), unfolded=_UNFOLDED, **parts)
 
 
 def as_json(data: Any) -> str:
@@ -61,6 +62,11 @@ def plotly_js() -> tuple[str, str]:
 
     text = get_plotlyjs()
     return text, script_hash(text)
+
+
+def prose(text: object) -> str:
+    """A sentence, its percent signs kept beside their numbers."""
+    return shown(text).replace(" %", "\u00a0%")
 
 
 def shown(text: object) -> str:

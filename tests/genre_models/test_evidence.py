@@ -85,7 +85,7 @@ def test_sound_gives_pictures_and_clips_that_are_small(tmp_path: Path, four: Pre
 def test_a_file_that_can_not_be_decoded_costs_its_picture(tmp_path: Path, four: Predictions) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     write_evidence(tmp_path / "evidence", four, {"blues/b": tmp_path / "broken.wav", "pop/d": tmp_path / "gone.wav"}, "audio", "four")
-    assert [item["path"] for item in json.loads((tmp_path / "evidence" / "index.json").read_text())["items"]] == ["confusion.json", "mistakes.json", "reliability.json"]
+    assert [item["path"] for item in json.loads((tmp_path / "evidence" / "index.json").read_text())["items"]] == ["confusion.json", "reliability.json", "mistakes.json"]
 
 
 class Development:
