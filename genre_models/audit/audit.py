@@ -13,18 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from genre_models.audit.classifier import ask
+from genre_models.audit.classifier import ask, is_told
 from genre_models.audit.facts import Fact, facts_of, hints
 from genre_models.durable import write_text
 from genre_models.errors import CacheError
 from genre_models.parallel import Lost, run_jobs
-from genre_models.resampling.auc import auc_of
-from genre_models.resampling.intervals import proportion_interval
 from genre_models.scan import ScanRow
 from genre_models.split import Split
 
-MARGIN = 0.05
-"""How far the lower end of an interval must be above what chance gives before it is a warning."""
 LEAST_GROUPS = 10
 """On each side; fewer can't be told apart with any certainty."""
 _VERSION = 1  # of the answers
@@ -39,15 +35,17 @@ class Answer:
     question : str
         ``"train from held out"``, ``"train from validation"``, ``"the class"``.
     score : float or None
-        Area under the ROC curve, of the class the share told right; None where it was not asked, with the reason in `why_not`.
+        Area under the ROC curve, of more than two classes the share told right; None where it was not asked, with the reason in `why_not`.
     interval : (float, float) or None
         95 %, over groups.
     chance : float
         What knowing nothing gives.
     facts : tuple of (str, float)
-        What each fact scores alone, the most telling first; empty where that was not asked.
+        What each fact scores alone, the most telling first; empty where all of them together tell nothing.
     gives_away : str
         The most telling fact in words, on both sides.
+    is_auc : bool
+        Which of the two the score is.
     why_not : str
     """
 
@@ -57,12 +55,13 @@ class Answer:
     chance: float = 0.5
     facts: tuple[tuple[str, float], ...] = ()
     gives_away: str = ""
+    is_auc: bool = True
     why_not: str = ""
 
     @property
     def is_told(self) -> bool:
         """Whether the facts tell it, beyond doubt and by more than a little."""
-        return self.interval is not None and self.interval[0] > self.chance + MARGIN
+        return is_told(self.interval, self.chance)
 
     @property
     def line(self) -> str:
@@ -70,7 +69,7 @@ class Answer:
         if self.score is None:
             return f"{self.question}: not asked: {self.why_not}"
         ends = "" if self.interval is None else f" ({self.interval[0]:.2f}–{self.interval[1]:.2f})"
-        measure = "AUC" if self.question != "the class" else "accuracy"
+        measure = "AUC" if self.is_auc else "accuracy"
         told = f"{self.question}: {'can' if self.is_told else 'can not'} be told by facts of the files alone: {measure} {self.score:.2f}{ends}, chance {self.chance:.2f}"
         return told + (f"; {self.gives_away}" if self.is_told and self.gives_away else "")
 
@@ -140,16 +139,15 @@ def _told_apart(question: str, facts: Sequence[Fact], y: np.ndarray, groups: np.
         return Answer(question, why_not="the files do not differ in any fact that the scan knows")
     if briefly and not any(hints(fact, y == 1) for fact in facts):
         return Answer(question, why_not="no fact is spread over them otherwise than chance has it")
-    # A torn group is two here: one on each side.
-    found = _ask(facts, y, 2 * groups + y, cache_dir, alone=True)
+    found = _ask(facts, y, 2 * groups + y, cache_dir)  # a torn group is two here: one on each side
     if isinstance(found, Lost):
         return Answer(question, why_not=found.reason)
-    score, interval = auc_of(found["all"], y == 1, groups)
-    alone = [auc_of(scores, y == 1, groups)[0] for scores in found["alone"]]
-    best = facts[int(np.argmax(alone))]
+    if not found["alone"]:
+        return _answer(question, facts, found, "")
+    best = facts[int(np.argmax(found["alone"]))]
     one, other = question.split(" from ")
-    told = f"the {best.name} gives it away (alone {max(alone):.2f}): {one} {best.of(y == 0)}, {other} {best.of(y == 1)}"
-    return Answer(question, score, interval, 0.5, _ordered(facts, alone), told)
+    told = f"the {best.name} gives it away (alone {max(found['alone']):.2f}): {one} {best.of(y == 0)}, {other} {best.of(y == 1)}"
+    return _answer(question, facts, found, told)
 
 
 def _class(rows: Sequence[ScanRow], group_of: dict[str, int], cache_dir: Path) -> Answer:
@@ -160,36 +158,31 @@ def _class(rows: Sequence[ScanRow], group_of: dict[str, int], cache_dir: Path) -
         return Answer("the class", why_not="the files do not differ in any fact that the scan knows")
     if min(counts.values()) < LEAST_GROUPS:
         return Answer("the class", why_not=f"a class has {min(counts.values())} development tracks, {LEAST_GROUPS} are needed")
-    found = _ask(facts, y, groups, cache_dir, alone=True)
+    found = _ask(facts, y, groups, cache_dir)
     if isinstance(found, Lost):
         return Answer("the class", why_not=found.reason)
-    alone = [np.array(scores) for scores in found["alone"]]
-    hits = np.array(found["all"]) if len(labels) > 2 else _hits(found["all"], y)
-    shares = [float((each if len(labels) > 2 else _hits(each, y)).mean()) for each in alone]
-    told = f"most by the {facts[int(np.argmax(shares))].name} (alone {max(shares):.2f}). Where that is not the music's, a network may learn it instead"
-    return Answer("the class", float(hits.mean()), proportion_interval(hits, groups), max(counts.values()) / len(y), _ordered(facts, shares), told)
+    alone, told = found["alone"], ""
+    if alone:
+        told = f"most by the {facts[int(np.argmax(alone))].name} (alone {max(alone):.2f}). Where that is not the music's, a network may learn it instead"
+    return _answer("the class", facts, found, told, is_auc=len(labels) == 2)
 
 
-def _hits(ranks: Any, y: np.ndarray) -> np.ndarray:
-    """Of two classes: the highest scores are taken for the second, as many as it has tracks."""
-    ranks = np.asarray(ranks)
-    return ((ranks > np.quantile(ranks, (y == 0).mean())) == (y == 1)).astype(float)
+def _answer(question: str, facts: Sequence[Fact], found: dict[str, Any], told: str, is_auc: bool = True) -> Answer:
+    alone = sorted(((fact.name, round(score, 4)) for fact, score in zip(facts, found["alone"])), key=lambda pair: -pair[1])
+    interval = None if found["interval"] is None else tuple(found["interval"])
+    return Answer(question, found["score"], interval, found["chance"], tuple(alone), told, is_auc)
 
 
-def _ordered(facts: Sequence[Fact], scores: Sequence[float]) -> tuple[tuple[str, float], ...]:
-    return tuple(sorted(((fact.name, round(float(score), 4)) for fact, score in zip(facts, scores, strict=True)), key=lambda pair: -pair[1]))
-
-
-def _ask(facts: Sequence[Fact], y: np.ndarray, groups: np.ndarray, cache_dir: Path, alone: bool) -> dict[str, Any] | Lost:
+def _ask(facts: Sequence[Fact], y: np.ndarray, groups: np.ndarray, cache_dir: Path) -> dict[str, Any] | Lost:
     """`genre_models.audit.classifier.ask`, from the cache if it was asked before."""
     _, numbers = np.unique(groups, return_inverse=True)
-    arguments = ([fact.values.tolist() for fact in facts], [bool(fact.categories) for fact in facts], y.tolist(), numbers.reshape(-1).tolist(), alone)
+    arguments = ([fact.values.tolist() for fact in facts], [bool(fact.categories) for fact in facts], y.tolist(), numbers.reshape(-1).tolist())
     file = cache_dir / "audits" / f"{hashlib.blake2b(json.dumps([_VERSION, arguments]).encode(), digest_size=8).hexdigest()}.json"
     try:
         kept = json.loads(file.read_text(encoding="utf-8"))
-        if len(kept["all"]) == len(y) and len(kept["alone"]) == len(facts):
+        if len(kept["alone"]) in (0, len(facts)) and {"score", "interval", "chance"} <= kept.keys():
             return kept
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # not asked before, or damaged: it is asked again
     with closing(run_jobs(ask, [arguments], 1)) as results:
         ((_, found),) = list(results)

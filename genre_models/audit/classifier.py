@@ -5,11 +5,31 @@ Tracks that belong together are in one fold, so that knowing one of them says no
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from genre_models.resampling.auc import auc_of
+from genre_models.resampling.intervals import proportion_interval
+
 FOLDS = 5
+MARGIN = 0.05
+"""How far the lower end of an interval must be above what chance gives before something is told."""
+
+
+def score_of(scores: np.ndarray, y: np.ndarray, groups: np.ndarray) -> tuple[float, tuple[float, float] | None, float]:
+    """What the classifier's answers are worth: of two kinds the area under the ROC curve, of more the share told right; its interval; and chance."""
+    counts = Counter(y.tolist())
+    if len(counts) == 2:
+        return *auc_of(scores, y == 1, groups), 0.5
+    return float(np.mean(scores)), proportion_interval(scores, groups), max(counts.values()) / len(y)
+
+
+def is_told(interval: Sequence[float] | None, chance: float) -> bool:
+    """Whether an answer is better than chance, beyond doubt and by more than a little."""
+    return interval is not None and interval[0] > chance + MARGIN
 
 
 def scores_by_folds(X: np.ndarray, is_category: list[bool], y: np.ndarray, groups: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -49,24 +69,28 @@ def scores_by_folds(X: np.ndarray, is_category: list[bool], y: np.ndarray, group
     return p
 
 
-def ask(columns: list[list[float]], is_category: list[bool], y: list[int], groups: list[int], alone: bool) -> dict[str, Any]:
-    """What a classifier makes of all columns together, and if `alone` of each by itself (runs in a worker process).
+def ask(columns: list[list[float]], is_category: list[bool], y: list[int], groups: list[int]) -> dict[str, Any]:
+    """What a classifier makes of all columns together, and where they tell, of each by itself (runs in a worker process).
 
     Returns
     -------
     dict
-        ``all`` and, for each column, ``alone``: scores as lists, of two classes those of the second, of more whether each track's class was told right.
+        ``score``, ``interval``, ``chance`` as of `score_of`; ``alone``, a score for each column or an empty list.
     """
+    from threadpoolctl import threadpool_limits
+
     X, y_array, groups_array = np.array(columns, dtype=np.float64).T, np.array(y), np.array(groups)
 
-    def told(chosen: list[int]) -> list[float]:
+    def asked(chosen: list[int]) -> tuple[float, tuple[float, float] | None, float]:
         p = scores_by_folds(X[:, chosen], [is_category[place] for place in chosen], y_array, groups_array)
-        return (p[:, 1] if p.shape[1] == 2 else (p.argmax(axis=1) == y_array).astype(float)).tolist()
+        return score_of(p[:, 1] if p.shape[1] == 2 else (p.argmax(axis=1) == y_array).astype(float), y_array, groups_array)
 
-    every = list(range(X.shape[1]))
-    single = [told([place]) for place in every] if alone and len(every) > 1 else []
-    together = told(every)
-    return {"all": together, "alone": single or [together] * len(every)}
+    import sklearn.ensemble  # noqa: F401 - loaded before its threads are bounded: waiting for one another they take longer than one alone
+
+    with threadpool_limits(1):
+        score, interval, chance = asked(list(range(X.shape[1])))
+        single = [score] if X.shape[1] == 1 else [asked([place])[0] for place in range(X.shape[1])] if is_told(interval, chance) else []
+    return {"score": score, "interval": None if interval is None else list(map(float, interval)), "chance": chance, "alone": single}
 
 
 def deal(y: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:

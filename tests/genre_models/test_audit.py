@@ -66,12 +66,12 @@ def test_labels_and_names_and_contents_are_no_facts() -> None:
 
 def test_a_side_of_other_lengths_is_told_and_the_length_is_named(in_this_process: None, tmp_path: Path) -> None:
     split = dealt(make_rows())
-    split = replace(split, test=tuple(replace(row, duration_seconds=row.duration_seconds - 0.25) for row in split.test))
+    split = replace(split, test=tuple(replace(row, duration_seconds=row.duration_seconds - 0.4) for row in split.test))
     for briefly in (True, False):
         found = audit_split(split, tmp_path, briefly=briefly)
         (warning,) = found.warnings
         assert warning.startswith("WARNING: train from held out: can be told by facts of the files alone: AUC 0.9")
-        assert "the length gives it away (alone 0.9" in warning and "train median 30." in warning and "held out median 29.7" in warning
+        assert "the length gives it away (alone 0.9" in warning and re.search(r"train median (29.9|30.0)\d s .*held out median 29.[56]\d s", warning)
     by_question = {answer.question: answer for answer in found.answers}
     assert not by_question["train from validation"].is_told and not by_question["the class"].is_told
     assert by_question["train from held out"].facts[0][0] == "length"
@@ -99,9 +99,10 @@ def test_a_class_that_files_tell_is_said_of_development_tracks_alone(in_this_pro
     assert not audit_split(split, tmp_path).warnings, "a fact of classes is the same on all sides"
 
 
+@pytest.mark.slow
 def test_chance_is_seldom_told(in_this_process: None, tmp_path: Path) -> None:
-    told = [answer.is_told for seed in range(12) for answer in audit_split(dealt(make_rows(120, seed)), tmp_path).answers[:2]]
-    assert sum(told) <= 1 and len(told) == 24
+    told = [answer.is_told for seed in range(8) for answer in audit_split(dealt(make_rows(120, seed)), tmp_path).answers[:2]]
+    assert sum(told) <= 1 and len(told) == 16
 
 
 def test_where_no_fact_hints_nobody_is_asked_and_an_answer_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,8 +128,7 @@ def test_copies_are_in_one_fold() -> None:
     assert all(len(set(fold_of[groups == group])) == 1 for group in range(40))
     assert {fold: int(y[fold_of == fold].sum()) for fold in range(5)} == dict.fromkeys(range(5), 6)
     # Each group a value of its own: who has seen its copies would know all.
-    scores = np.array(ask([groups.astype(float).tolist()], [False], y.tolist(), groups.tolist(), False)["all"])
-    assert auc_of(scores, y == 1, groups)[0] < 0.75
+    assert ask([groups.astype(float).tolist()], [False], y.tolist(), groups.tolist())["score"] < 0.75
 
 
 def test_the_area_is_that_of_pairs_and_its_interval_holds_it() -> None:
@@ -146,6 +146,7 @@ def test_the_area_is_that_of_pairs_and_its_interval_holds_it() -> None:
     assert torn_less[1] - torn_less[0] > 1.8 * (alone[1] - alone[0]), "five copies of a track are not five tracks"
 
 
+@pytest.mark.slow
 def test_the_intervals_of_the_area_hold_the_truth_as_often_as_they_say() -> None:
     rng, held = np.random.default_rng(1), 0
     for _ in range(400):

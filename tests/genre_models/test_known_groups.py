@@ -110,7 +110,7 @@ def test_groups_by_artist_and_what_stands_in(tagged: Path, scan: Scan, monkeypat
             for track in getattr(split, side):
                 sides[track.id[:-1]].add(side)
         assert all(len(found) == 1 for name, found in sides.items() if name[-1].isdigit() or name.endswith("nobody"))
-    monkeypatch.setattr("genre_models.tags.run_jobs", lambda function, jobs, workers: iter(()))  # from the cache
+    monkeypatch.setattr("genre_models.tags.run_jobs", lambda function, jobs, workers: (found for found in ()))  # from the cache
     assert find_known_groups(scan, "artist", cache, 1) == known
     by_album = find_known_groups(scan, "album", cache, 1)
     assert len({name for id, name in by_album.group_of.items() if id.startswith("folk")}) == 12, "'Live' of another artist is another album"

@@ -14,11 +14,11 @@ from tests.genre_models.test_known_groups import write_tagged
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of 25 noises, five an artist."""
+    """Two classes of 12 noises, four an artist."""
     folder = tmp_path_factory.mktemp("audited") / "music"
-    for number in range(50):
+    for number in range(24):
         label = ("folk", "rock")[number % 2]
-        write_tagged(folder / label / f"{number:02d}.flac", number, artist=f"{label} {number // 10}")
+        write_tagged(folder / label / f"{number:02d}.flac", number, artist=f"{label} {number // 8}")
     return folder
 
 
@@ -30,14 +30,16 @@ def test_artists_on_two_sides_end_with_1_and_groups_by_artist_with_0(music: Path
     (tmp_path / "s.yaml").write_text("data: {groups: artist}\nfamilies: {cnn: {depth: 2}}\n")
     assert run(music, "--data", music, "--json", tmp_path / "a.json") == 1
     out = capsys.readouterr().out
-    assert "artists: 50 of 50 tracks say theirs (the tags of the files), 10 artists" in out
-    assert "WARNING: 10 artists have tracks on more than one side: folk 0 (" in out and "write data.groups: artist" in out
+    assert "artists: 24 of 24 tracks say theirs (the tags of the files), 6 artists" in out
     told = json.loads((tmp_path / "a.json").read_text())
-    assert (told["schema"], told["artists"]["artists"], len(told["artists"]["on_two_sides"])) == (1, 10, 10)
+    torn = told["artists"]["on_two_sides"]
+    assert (told["schema"], told["artists"]["artists"]) == (1, 6) and len(torn) >= 3 and all(len(sides) > 1 for sides in torn.values())
+    assert f"WARNING: {len(torn)} artists have tracks on more than one side: {next(iter(torn)).removeprefix('artist ')} (" in out
+    assert "write data.groups: artist" in out
     assert {answer["question"] for answer in told["answers"]} == {"train from held out", "train from validation", "the class"}
     assert run(music, "--space", tmp_path / "s.yaml", "--data", music) == 0
     out = capsys.readouterr().out
-    assert "groups by artist, from the tags of the files: 50 of 50 tracks, 10 artists" in out and "WARNING" not in out
+    assert "groups by artist, from the tags of the files: 24 of 24 tracks, 6 artists" in out and "WARNING" not in out
 
 
 def test_a_study_is_audited_as_it_was_dealt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
