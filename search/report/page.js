@@ -68,16 +68,18 @@
   function drawImportance(where) {
     const one = data.importance[chosen("choose-family")];
     const bars = [...one.bars].reverse();
-    where.style.height = `${80 + 30 * Math.max(bars.length, 3)}px`;
+    const height = 80 + 30 * Math.max(bars.length, 3);
+    where.style.height = `${height}px`;
     const trace = { type: "bar", orientation: "h", x: bars.map((bar) => bar[1]), y: bars.map((bar) => plain(bar[0])), marker: { color: ofFamily(one.family) }, hovertemplate: "%{y}: %{x:.0%}<extra></extra>" };
     document.getElementById("importance-note").textContent = `From ${one.trials} trials of ${one.family}; with few trials the order of the smaller ones is chance.`;
-    return Plotly.react(where, [trace], layout({ bargap: 0.35, xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { type: "category" }, showlegend: false }), config);
+    return Plotly.react(where, [trace], layout({ height, bargap: 0.35, xaxis: { tickformat: ".0%", rangemode: "tozero" }, yaxis: { type: "category" }, showlegend: false }), config);
   }
 
   function drawSlices(where) {
     const one = data.importance[chosen("choose-family")], columns = Math.min(narrow() ? 2 : 3, one.slices.length), rows = Math.ceil(one.slices.length / columns);
     const more = { showlegend: false, margin: { l: 48, r: 8, t: 8, b: 8 } }, traces = [], wide = 1 / columns, high = 1 / rows;
-    where.style.height = `${250 * rows}px`;
+    more.height = 220 * rows + 30;
+    where.style.height = `${more.height}px`;
     one.slices.forEach((slice, i) => {
       const suffix = i ? `${i + 1}` : "", row = Math.floor(i / columns), column = i % columns;
       const known = slice.points.filter(([n]) => byNumber.has(n) && byNumber.get(n).l !== null);

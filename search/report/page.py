@@ -1,6 +1,6 @@
 """The page itself: text by Jinja with everything escaped, plots by plotly.js, all in one file that may ask nobody for anything.
 
-A strict policy goes with it: no script runs but the three whose hashes it names, nothing is fetched, no form is sent. Plotly writes rules into a style sheet, so styles are not
+A strict policy goes with it: no script runs but the two whose hashes it names, nothing is fetched, no form is sent. Plotly writes rules into a style sheet, so styles are not
 bound. plotly.js is the whole of it, 4.8 MB of the file: the Python package carries no smaller build.
 """
 

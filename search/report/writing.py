@@ -77,7 +77,7 @@ def write_report(
         "survival": survival(view),
         "importance": importances(view),
         "costs": fronts(view),
-        "curves": [piece.curve for evidence in shown for piece in evidence.pieces if piece.curve is not None],
+        "curves": [piece.curve for evidence in shown for piece in evidence.pieces if piece.curve is not None and not piece.group],
     }
     text = render(
         name=view.name,
