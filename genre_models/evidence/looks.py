@@ -29,7 +29,7 @@ def read_looks(final: Path) -> list[dict[str, Any]]:
         try:
             metrics = json.loads(path.read_text(encoding="utf-8"))
             found.append(_look(metrics, path.parent))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
     return sorted(found, key=lambda look: look["look"])
 

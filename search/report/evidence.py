@@ -22,6 +22,10 @@ class BrokenEvidence(Exception):
     """The index, or a file that it names, can't be shown; the message says why."""
 
 
+#: What reading something may end with that is not as `genre_models` writes it: other types, endless nesting, numbers without end.
+_WRONG = (BrokenEvidence, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+
+
 @dataclass
 class Piece:
     """Items that belong together: a picture with its sound, or one table or curve alone."""
@@ -77,13 +81,13 @@ def read_evidence(folder: Path) -> Evidence | None:
     try:
         index = json.loads(_bytes(path, folder).decode("utf-8"))
         about, items = str(index["about"]), list(index["items"])[:_MOST_ITEMS]
-    except (BrokenEvidence, OSError, ValueError, KeyError, TypeError) as error:
+    except _WRONG as error:
         return Evidence("", troubles=[f"{path}: {error}"])
     evidence, room = Evidence(about), _LARGEST_IN_ALL
     for item in items:
         try:
             room -= _take(evidence, item, folder, room)
-        except (BrokenEvidence, OSError, ValueError, KeyError, TypeError) as error:
+        except _WRONG as error:
             evidence.troubles.append(f"{folder.name}: {item.get('path') if isinstance(item, dict) else item}: {error}")
     return evidence
 

@@ -56,6 +56,9 @@ def test_a_picture_and_its_sound_are_one_piece_and_groups_stand_together(tmp_pat
         (item("uneven.json", "table"), "longer or shorter"),
         (item("many.json", "table"), "more than 5000 cells"),
         (item("nan.json", "curve"), "not finite"),
+        (item("deep.json", "table"), ""),
+        (item("huge.json", "table"), ""),
+        (item("list.json", "table"), ""),
         ({"kind": "image"}, "title"),
         ("a.png", ""),
     ],
@@ -67,6 +70,7 @@ def test_what_is_no_evidence_is_told_and_the_rest_is_shown(tmp_path: Path, wrong
     nan = {**CURVE, "series": [{**CURVE["series"][0], "y": [float("nan")]}]}
     files = {"a_png": PNG, "page_html": b"<script>1</script>", "drawing_svg": b"<svg onload='1'/>", "large_png": PNG + bytes(3 << 20)}
     files |= {name: json.dumps(told).encode() for name, told in (("uneven_json", uneven), ("many_json", many), ("nan_json", nan))}
+    files |= {"deep_json": b"[" * 100_000, "huge_json": json.dumps(TABLE).replace("0.25", "1" + "0" * 400).encode(), "list_json": b"[[]]"}
     folder = write(tmp_path / "e", [wrong, item("a.png", title="good")], **files)
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
     evidence = read_evidence(folder)
