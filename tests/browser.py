@@ -24,10 +24,13 @@ class Browser:
     Attributes
     ----------
     driver : selenium.webdriver.Chrome
+    refused : list of str
+        Addresses that a page wanted and its content policy refused, up to the last `requested`.
     """
 
     driver: Any
-    _network: list[str] = field(default_factory=list)
+    _network: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
 
     def open(self, url: str) -> None:
         """Go to a page, and wait until it is loaded."""
@@ -48,12 +51,14 @@ class Browser:
         WebDriverWait(self.driver, seconds, poll_frequency=0.1).until(lambda driver: driver.execute_script(f"return Boolean({script})"), script)
 
     def requested(self) -> list[str]:
-        """Addresses that the page has asked for so far, over the network or refused by its own policy; those inside the page (data:, blob:) are left out."""
+        """Addresses that the page has asked the network for so far; those inside the page (data:, blob:) are left out."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
-                self._network.append(message["params"]["request"]["url"])
-        return [url for url in self._network if urlsplit(url).scheme in ("http", "https", "ws", "wss", "file")]
+                self._network[message["params"]["requestId"]] = message["params"]["request"]["url"]
+            elif message["method"] == "Network.loadingFailed" and message["params"].get("blockedReason") == "csp":
+                self.refused.append(self._network.pop(message["params"]["requestId"]))
+        return [url for url in self._network.values() if urlsplit(url).scheme in ("http", "https", "ws", "wss", "file")]
 
     def complaints(self) -> list[str]:
         """Errors in the browser's console since the last call."""

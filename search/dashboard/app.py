@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from optuna_dashboard import wsgi
 
-from search.dashboard.evidence import KINDS
+from search.dashboard.evidence import KINDS, NotListed
 from search.dashboard.folder_storage import FolderStorage
 from search.dashboard.note import in_brackets
 from search.dashboard.responses import Environ, StartResponse, WsgiApp, content, page, plain, redirect
@@ -38,7 +38,8 @@ def make_app(storage: FolderStorage, studies_dir: Path, write: bool) -> WsgiApp:
     write : bool
         As it is said there.
     """
-    stock = wsgi(storage, artifact_store=storage.store)
+    stock: Any = wsgi(storage, artifact_store=storage.store)
+    stock.catchall = False  # what it stumbles over comes to us
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = _text(environ.get("PATH_INFO", ""))
@@ -54,6 +55,8 @@ def make_app(storage: FolderStorage, studies_dir: Path, write: bool) -> WsgiApp:
                     return redirect(environ, start_response, f"/dashboard/studies/{found.number}")
                 return _report(environ, start_response, found)
             return stock(environ, _sandboxed(start_response) if head == "artifacts" else start_response)
+        except (KeyError, NotListed):
+            return plain(environ, start_response, "404 Not Found", "there is no such study, trial or file")
         except Exception:  # one answer fails, in the log with its reason; the server goes on
             _log.exception("%s %s", environ["REQUEST_METHOD"], quote(path))
             return plain(environ, start_response, "500 Internal Server Error", "that went wrong; the dashboard's log says how")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.artifacts.exceptions import ArtifactNotFound as NotListed
 
 #: What is served, and as what. Anything else, a page above all, is not evidence.
 KINDS = {
@@ -117,14 +117,14 @@ class EvidenceStore:
         self._listed.update({item.artifact_id: item.path for item in items})
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        """The file's bytes; ArtifactNotFound where it was not listed, or is no longer what was."""
+        """The file's bytes; NotListed where it was not listed, or is no longer what was."""
         path = self._listed.get(artifact_id)
         try:
             if path is None or path.resolve(strict=True) != path:
-                raise ArtifactNotFound(artifact_id)
+                raise NotListed(artifact_id)
             return path.open("rb")
         except OSError as error:
-            raise ArtifactNotFound(artifact_id) from error
+            raise NotListed(artifact_id) from error
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> NoReturn:
         """Evidence is written by those who make it."""

@@ -145,7 +145,7 @@ def note_of(standing: Standing, studies_dir: Path) -> str:
     if standing.has_report:
         lines += ["", f"[The report of this study](/report/{quote(own, safe=str())})"]
     if standing.held_out is None and standing.winner is not None:
-        shown = Path(os.path.relpath(studies_dir))
+        shown = Path(os.path.relpath(studies_dir)) if studies_dir.is_relative_to(Path.cwd()) else studies_dir
         where = "" if shown == Path("studies") else f" --studies-dir {shlex.quote(str(shown))}"
         lines += ["", "No one has looked at the held-out tracks yet. When the search is done, the one look is:", "", f"    python scripts/final_eval.py --study {shlex.quote(own)}{where}"]
     return "\n".join(lines) + "\n"

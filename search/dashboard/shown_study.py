@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from search.study_view import trial_of
 TRIAL_BITS = 32
 #: Files beside the trials are looked at again after so many seconds.
 _FILES_SECONDS = 3.0
+_TRIAL_NOTE = re.compile(r"dashboard:([0-9]+):(note_.*)")
 _FACTS = ("best_epoch", "epochs", "parameters", "gflops")
 
 
@@ -108,8 +110,13 @@ class ShownStudy:
         if not self._write or not own:
             told = note_of(self.standing(), self.reader.location.studies_dir)
             text = f"{own}\n\n---\n\n{told}" if own else told
-        kept = {key: value for key, value in stored.items() if key.startswith("dashboard:") and not key.startswith((prefix, note_ver_key(None), "dashboard:artifacts:"))}
-        return kept | {note_ver_key(None): stored.get(note_ver_key(None), 0)} | split_body(text, None) | dict(item.as_attribute() for item in self.evidence()[0])
+        return self._trial_notes(stored) | {note_ver_key(None): stored.get(note_ver_key(None), 0)} | split_body(text, None) | dict(item.as_attribute() for item in self.evidence()[0])
+
+
+    def _trial_notes(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Notes on trials, which in the study's own database are kept under their own numbers."""
+        found = ((_TRIAL_NOTE.fullmatch(key), value) for key, value in stored.items())
+        return {f"dashboard:{(self.number << TRIAL_BITS) + int(match[1])}:{match[2]}": value for match, value in found if match}
 
 
 class ShownAttrs(Mapping):

@@ -95,6 +95,7 @@ def test_what_is_hostile_in_a_study_does_not_run(browser: Browser, url: str) -> 
         assert not browser.run("return document.title").startswith("ran-")
     browser.complaints()
     assert stays_here(browser)
+    assert "https://evil.example/pixel.png" in browser.refused
 
 
 def test_a_report_and_a_card_are_kept_apart(browser: Browser, url: str) -> None:
