@@ -42,6 +42,9 @@ families:
     batch_size: 16
 """
 
+_TRAINED = """SELECT count(*) FROM (SELECT DISTINCT json_extract(spec.value_json, '$.seed'), step FROM trial_intermediate_values AS epochs
+JOIN trial_user_attributes AS spec ON spec.trial_id = epochs.trial_id AND spec.key = 'spec')"""
+
 
 def command(folder: Path, study: str, *more: str) -> list[str]:
     """The search command on a study in `folder`."""
@@ -49,22 +52,32 @@ def command(folder: Path, study: str, *more: str) -> list[str]:
     return [sys.executable, "-m", "search.run", *map(str, places), *more]
 
 
-def epochs_in(database: Path) -> int:
-    """Epochs that a study's database holds; 0 where there is none yet."""
+def epochs_in(database: Path) -> int | None:
+    """Epochs that were trained in a study; None where its database can't be read now, as while a killed writer's log is taken in.
+
+    A trial that goes on is given the epochs that its line had before: one seed, counted once.
+    """
     try:
         with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT count(*) FROM trial_intermediate_values").fetchone()[0]
+            return connection.execute(_TRAINED).fetchone()[0]
     except sqlite3.Error:
-        return 0
+        return None
+
+
+def epochs_before(database: Path) -> int:
+    """Epochs that are there before a search begins; 0 where there is no study."""
+    while (found := epochs_in(database) if database.exists() else 0) is None:
+        time.sleep(0.02)
+    return found
 
 
 def start_until_epoch(folder: Path, study: str, log: Path) -> float:
     """Start the search, wait for the first new epoch, kill everything; returns the seconds from the start to that epoch."""
     database = folder / "studies" / study / "study.db"
-    before, started = epochs_in(database), time.monotonic()
+    before, started = epochs_before(database), time.monotonic()
     with log.open("a") as out:
         process = subprocess.Popen(command(folder, study), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
-    while epochs_in(database) <= before:
+    while (epochs_in(database) or 0) <= before:
         if process.poll() is not None or time.monotonic() - started > PATIENCE_SECONDS:
             raise SystemExit(f"error: no new epoch came:\n{log.read_text()[-2000:]}")
         time.sleep(0.02)
