@@ -53,7 +53,7 @@ def read_sources(config: SearchConfig, location: Location) -> Sources | None:
     Raises
     ------
     StudyError
-        If one is not there, is this study, searches for something else or has nothing that fits this space; or if this study has begun without
+        If one is not there, is this study, searches for something else, has nothing that fits this space or scores that are no result; or if this study has begun without
         it.
     """
     names = tuple(dict.fromkeys(config.warm_start))
@@ -72,6 +72,8 @@ def read_sources(config: SearchConfig, location: Location) -> Sources | None:
         )
     views = tuple(read_study(location.studies_dir, name) for name in names)
     for view in views:
+        if view.run.get("caveat"):
+            raise StudyError(f"warm_start: study '{view.name}': {view.run['caveat']}: nothing can be learned from them; leave it out")
         _require_same_objective(view, config)
     maximize = config.objective.direction == "maximize"
     taken = tuple(take_from(view.name, view.trials, config.families, maximize) for view in views)

@@ -63,6 +63,9 @@ def test_a_naive_study_is_marked_everywhere_and_its_advantage_is_measured(folder
     mixed = command(*search, "--study", "tuned-naive", "--studies-dir", folder / "studies")
     assert mixed.returncode == 2 and "data.split" in mixed.stderr
 
+    warm = command(*search, "--study", "warm", "--warm-start", "tuned-naive", "--studies-dir", folder / "studies")
+    assert warm.returncode == 2 and "warm_start: study 'tuned-naive': NAIVE SPLIT" in warm.stderr
+
     assert "NAIVE" not in run(folder, *search)
     refused = command("scripts/inflation.py", "--study", "tuned-naive", "--studies-dir", folder / "studies")
     assert refused.returncode == 2 and "name an honest one" in refused.stderr
