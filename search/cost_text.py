@@ -9,13 +9,12 @@ from search.config import Budget
 from search.pareto import COSTS, front
 from search.spent import Spent
 from search.trial import Trial
-from search.trial_cost import PARTS
+from search.trial_cost import MISSING_COUNTRY, PARTS
 
 #: Costs whose fronts are told at the end of a search.
 _TOLD = ("seconds", "energy")
 #: Trials of a front that are named, at most.
 _NAMED = 6
-MISSING_COUNTRY = "CO2 withheld: which country's electricity is used? Say energy: {country_iso_code: …} in the space file"
 
 
 class Spending:

@@ -34,11 +34,11 @@ class Meter:
     settings : EnergySettings
     roots : collection of int, optional
         Processes that are measured, with all below them; this one if none are given.
-    delay_seconds : float
-        Until the meter is started.
+    delay_seconds : float, optional
+        Until the meter is started; by default a second.
     """
 
-    def __init__(self, settings: EnergySettings, roots: Collection[int] = (), delay_seconds: float = _DELAY_SECONDS) -> None:
+    def __init__(self, settings: EnergySettings, roots: Collection[int] = (), delay_seconds: float | None = None) -> None:
         roots = list(roots) or [os.getpid()]
         self._told: deque[dict[str, Any]] = deque()
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,7 +52,7 @@ class Meter:
             "cpu_watts": settings.cpu_watts,
             "ram_watts": settings.ram_watts,
         }
-        self._delay_seconds = delay_seconds
+        self._delay_seconds = _DELAY_SECONDS if delay_seconds is None else delay_seconds
         self._thread = threading.Thread(target=self._run, name="energy-meter", daemon=True)
         self._thread.start()
 

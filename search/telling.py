@@ -73,6 +73,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "limits": task["limits"],
         "doctor": list(doubts),
         "precision": precision,
+        "energy": config.energy.model_dump(),
         "versions": {name: version(name) for name in VERSIONS},
         "python": platform.python_version(),
         "machine": {"platform": platform.platform(), "cores": available_cores(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},

@@ -27,6 +27,7 @@ _SUMS = ("wall_seconds", "cpu_seconds", "energy_kwh", "emissions_kg")
 meters: set[int] = set()
 #: Parts of a machine whose energy is told apart.
 PARTS = ("cpu", "ram", "gpu")
+MISSING_COUNTRY = "CO2 withheld: which country's electricity is used? Say energy: {country_iso_code: …} in the space file"
 
 
 class CostMeter:

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from search.accounts import Accounts
 from search.config import load_space
-from search.cost_text import MISSING_COUNTRY, front_lines, total_line
+from search.cost_text import front_lines, total_line
 from search.energy_ledger import Ledger
 from search.energy_section import EnergySettings
 from search.errors import SpaceFileError
 from search.node_meter import ProcessorTime, machine_seconds, share_of
 from search.preference import Preference, read_preference
 from search.trial import Trial, with_earlier_legs
-from search.trial_cost import CostMeter, added, size_of
+from search.trial_cost import MISSING_COUNTRY, CostMeter, added, size_of
 from search.worker import Errand, Failure, run_trial
 from tests.search.scripted import Scripted
 from tests.search.scripted_driver import FAMILIES, space_text
@@ -154,7 +154,10 @@ def test_without_two_readings_and_work_between_them_there_is_no_price() -> None:
     assert idle.total["cpu"] == pytest.approx(0.4)
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 5), st.floats(0, 10), st.floats(0, 1)), min_size=2, max_size=12), st.lists(st.floats(0.05, 1), min_size=1, max_size=5))
+STEPS = st.tuples(st.floats(0.1, 5), st.just(0.0) | st.floats(0.01, 10), st.floats(0, 1))  # seconds, of processors, kWh
+
+
+@given(st.lists(STEPS, min_size=2, max_size=12), st.lists(st.floats(0.05, 1), min_size=1, max_size=5))
 def test_trials_one_after_another_that_use_all_of_it_share_all_of_it(steps: list[tuple[float, float, float]], cuts: list[float]) -> None:
     at = cpu = kwh = 0.0
     readings = [reading(0, 0, 0)]
