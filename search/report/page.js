@@ -91,7 +91,7 @@
       });
       const gap = { x: narrow() ? 0.14 : 0.09, y: 0.3 / rows };
       more[`xaxis${suffix}`] = { anchor: `y${suffix}`, domain: [column * wide + (column ? gap.x / 2 : 0), (column + 1) * wide - (column < columns - 1 ? gap.x / 2 : 0)], title: { text: plain(slice.name), standoff: 4 }, automargin: false, tickfont: { size: 11 },
-        ...(slice.choices ? { type: "category", categoryorder: "array", categoryarray: slice.choices, ticktext: slice.choices.map((text) => plain(text.length > 12 ? `${text.slice(0, 11)}…` : text)), tickvals: slice.choices, tickangle: slice.choices.join("").length > 20 ? -30 : 0 } : { nticks: 5, tickangle: 0, type: slice.log ? "log" : "linear", ...(slice.log ? { dtick: narrow() ? 2 : 1, exponentformat: "power" } : {}) }) };
+        ...(slice.choices ? { type: "category", categoryorder: "array", categoryarray: slice.choices, ticktext: slice.choices.map((text) => plain(text === "" ? "(none)" : text.length > 12 ? `${text.slice(0, 11)}…` : text)), tickvals: slice.choices, tickangle: slice.choices.join("").length > 20 ? -30 : 0 } : { nticks: 5, tickangle: 0, type: slice.log ? "log" : "linear", ...(slice.log ? { dtick: narrow() ? 2 : 1, exponentformat: "power" } : {}) }) };
       more[`yaxis${suffix}`] = { anchor: `x${suffix}`, domain: [1 - (row + 1) * high + gap.y, 1 - row * high], tickformat: data.share ? ".0%" : undefined, nticks: 5, automargin: false, showticklabels: column === 0, matches: i ? "y" : undefined, tickfont: { size: 11 } };
     });
     return Plotly.react(where, traces, layout(more), config);
@@ -102,15 +102,16 @@
     const known = data.trials.filter((trial) => trial.s === "f" && name in trial.c), most = Math.max(...known.map((trial) => trial.c[name]));
     const small = cost.unit in SMALLER && most < 0.5, price = (trial) => trial.c[name] * (small ? 1000 : 1), prices = known.map(price);
     if (small) cost.unit = SMALLER[cost.unit];
+    const few = Math.min(...prices) < 1;  // digits rather than a thousandth's letter
     const traces = families.filter((family) => known.some((trial) => trial.f === family)).map((family) => {
       const own = known.filter((trial) => trial.f === family).sort((one, other) => (one.n === data.winner) - (other.n === data.winner));  // the winner on top
-      return { type: "scatter", mode: "markers", name: plain(family), x: own.map(price), y: own.map((trial) => trial.b), text: own.map(about), hovertemplate: `%{x:.4s} ${plain(cost.unit)}<br>%{text}<extra></extra>`, marker: { color: ofFamily(family), size: own.map((trial) => (trial.n === data.winner ? 14 : 8)), symbol: own.map((trial) => (trial.n === data.winner ? "diamond" : "circle")), opacity: 0.85 } };
+      return { type: "scatter", mode: "markers", name: plain(family), x: own.map(price), y: own.map((trial) => trial.b), text: own.map(about), hovertemplate: `%{x:${few ? ".3~g" : ".3~s"}} ${plain(cost.unit)}<br>%{text}<extra></extra>`, marker: { color: ofFamily(family), size: own.map((trial) => (trial.n === data.winner ? 14 : 8)), symbol: own.map((trial) => (trial.n === data.winner ? "diamond" : "circle")), opacity: 0.85 } };
     });
     const front = cost.front.map((number) => byNumber.get(number)).filter(Boolean);
     traces.unshift({ type: "scatter", mode: "lines", name: "nothing is better and cheaper", x: front.map(price), y: front.map((trial) => trial.b), line: { shape: "hv", color: colour("--faint"), width: 1.5, dash: "dot" }, hoverinfo: "skip" });
     const log = Math.min(...prices) > 0 && Math.max(...prices) / Math.min(...prices) > 20;
     const unit = cost.unit ? ` (${cost.unit})` : "";
-    return Plotly.react(where, traces, layout({ uirevision: name, xaxis: { title: { text: plain(cost.label + unit) }, type: log ? "log" : "linear", ...(log ? { dtick: 1 } : { rangemode: "tozero" }) }, yaxis: scoreAxis() }), config);
+    return Plotly.react(where, traces, layout({ uirevision: name, xaxis: { title: { text: plain(cost.label + unit) }, type: log ? "log" : "linear", tickformat: few ? "~g" : "~s", ...(log ? { dtick: 1 } : { rangemode: "tozero" }) }, yaxis: scoreAxis() }), config);
   }
 
   function drawCurve(where) {
