@@ -234,7 +234,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a small file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    fsync_path(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        fsync_path(temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # where a disk is full its room is needed
+        raise
     fsync_path(path.parent)
