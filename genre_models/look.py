@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 from genre_models import final, retrain, verdict
 from genre_models.comparison import Compared
 from genre_models.durable import fsync_path, sha256_tree
-from genre_models.errors import SealedError
+from genre_models.errors import GenreModelsError, SealedError
 from genre_models.evidence import write_held_out
+from genre_models.latency import measure_latency
+from genre_models.measuring import Measure, not_measured
 from genre_models.seal import Also, Candidate, Look, Seal, Standing
 
 if TYPE_CHECKING:
@@ -118,11 +120,14 @@ class Said:
         Gets the number and the metrics of each epoch of a retrain; ``epochs`` among them is how many there will be.
     progress : callable
         ``progress(done, total, what)`` while held-out tracks are evaluated.
+    measure : callable
+        Tells what a retrain and an evaluation cost (`genre_models.measuring`).
     """
 
     step: Callable[[str], None]
     epoch: Callable[[int, dict], None]
     progress: Callable[[int, int, str], None]
+    measure: Measure = not_measured
 
 
 def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said, groups: Sequence[Sequence[ScanRow]] = ()) -> Look:
@@ -160,7 +165,8 @@ def take(request: Request, task: dict, rows: Sequence[ScanRow], said: Said, grou
     else:
         said.step(f"completing look {look.number}, opened {look.opened['time']} and interrupted; the model is the one on the receipt")
         _require_same_models(request, look)
-    return _evaluate_and_close(request, look, rows, said, {row.id: number for number, group in enumerate(groups) for row in group})
+    latency = _latency(request.folder(look.number) / "model", task, said)
+    return _evaluate_and_close(request, look, rows, said, latency, {row.id: number for number, group in enumerate(groups) for row in group})
 
 
 def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], said: Said) -> Look:
@@ -195,20 +201,32 @@ def _retrain(winner: Winner, task: dict, folder: Path, said: Said) -> None:
         if winner.has_epochs:
             said.epoch(epoch, metrics | {"epochs": winner.best_epoch})
 
-    retrain.retrain(winner, task, folder, on_epoch)
+    retrain.retrain(winner, task, folder, on_epoch, said.measure)
 
 
-def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], said: Said, groups: Mapping[str, int]) -> Look:
+def _latency(folder: Path, task: dict, said: Said) -> dict | None:
+    """How long the model takes for a clip, measured on development tracks; that one of those is gone does not hold up the look."""
+    try:
+        return measure_latency(folder, _pipeline(folder), task)
+    except (GenreModelsError, OSError) as error:
+        said.step(f"note: how long the model takes for a clip is not measured: {error}")
+        return None
+
+
+def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], said: Said, latency: dict | None, groups: Mapping[str, int]) -> Look:
     """Evaluate what is on the receipt, whatever was asked for: all of it, in one go."""
     folder, vectors = request.folder(look.number), {}
     said.step(f"evaluating once on {len(rows)} held-out tracks")
-    evaluation, pipeline = final.evaluate(folder / "model", rows, said.progress, vectors, groups), _pipeline(folder / "model")
+    with said.measure() as measured:
+        evaluation = final.evaluate(folder / "model", rows, said.progress, vectors, groups)
+    pipeline = _pipeline(folder / "model")
     others, expected = [], {other.family: other.expected for other in request.also}
     for one in look.also:
         said.step(f"and {one.family}, trial {one.trial}, on the same tracks")
         found = final.evaluate(_also(folder, one.family), rows, said.progress, vectors, groups)
         others.append(Compared(found, _pipeline(_also(folder, one.family)), expected.get(one.family)))
     metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
+    metrics |= verdict.costs(folder / "model", pipeline, request.winner, measured.cost, latency)
     write_held_out(folder / "evidence", evaluation, rows, pipeline, metrics["calibration"])  # while the seal is open: nobody else may read these files
     verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)
     scores = {key: metrics[key] for key in verdict.IN_THE_RECEIPT}

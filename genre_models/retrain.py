@@ -19,6 +19,7 @@ from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
 from genre_models.features import CODE_VERSION
 from genre_models.keras_model import rewrite_in_float32
+from genre_models.measuring import Measure, not_measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -93,6 +94,8 @@ class Winner:
         What suited the probabilities of its validation tracks; None where the trial did not record it.
     expected : Expected or None
         What its validation score is worth after it was chosen by; None where too little is known.
+    gflops : float or None
+        Of an item's forward pass; None where the trial did not record it.
     """
 
     study: str
@@ -105,6 +108,7 @@ class Winner:
     confirmed: Confirmed | None = None
     temperature: float | None = None
     expected: Expected | None = None
+    gflops: float | None = None
 
     @property
     def family(self) -> str:
@@ -116,7 +120,7 @@ class Winner:
         return FAMILIES[self.family].has_epochs
 
 
-def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, dict], None]) -> None:
+def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, dict], None], measure: Measure = not_measured) -> None:
     """Train the winner on every track of `task` and save it; the folder is whole, and flushed, once it has its name.
 
     Parameters
@@ -128,6 +132,8 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         Replaced if it exists: a leftover of a retrain that no receipt speaks of.
     on_epoch : callable
         Gets each epoch's number and metrics.
+    measure : callable
+        Tells what it costs; that goes into ``pipeline.json``.
 
     Raises
     ------
@@ -138,27 +144,27 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
         on_epoch(epoch, metrics)
         return "continue"
 
-    started = time.perf_counter()
-    spec, family = complete(winner.spec, task), importlib.import_module(FAMILIES[winner.family].module)
-    data = every_track(spec, task)
-    fitted = family.fit(
-        spec["params"],
-        data,
-        epochs=winner.best_epoch,
-        seed=spec["seed"],
-        report=report,
-        precision=spec["precision"],
-        learning_rates=list(winner.learning_rates) or None,
-    )
-    partial = folder.with_name(f".{folder.name}.partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    fitted.save(partial)
-    if hasattr(fitted, "core"):  # a network, which may have been trained in another precision
-        rewrite_in_float32(partial / "model.keras")
+    started, partial = time.perf_counter(), folder.with_name(f".{folder.name}.partial")
+    with measure() as measured:
+        spec, family = complete(winner.spec, task), importlib.import_module(FAMILIES[winner.family].module)
+        data = every_track(spec, task)
+        fitted = family.fit(
+            spec["params"],
+            data,
+            epochs=winner.best_epoch,
+            seed=spec["seed"],
+            report=report,
+            precision=spec["precision"],
+            learning_rates=list(winner.learning_rates) or None,
+        )
+        for leftover in (partial, folder):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir(parents=True)
+        fitted.save(partial)
+        if hasattr(fitted, "core"):  # a network, which may have been trained in another precision
+            rewrite_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
-    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, spec, task, data, fitted, seconds), indent=1) + "\n")
+    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, spec, task, data, fitted, seconds) | {"cost": measured.cost}, indent=1) + "\n")
     fsync_tree(partial)
     partial.rename(folder)
     fsync_tree(folder)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from genre_models.calibration import calibration
 from genre_models.card import again, card, mean_over
+from genre_models.card_facts import cost_rows
 from genre_models.comparison import compare, families_table
 from genre_models.durable import write_text, write_whole
+from genre_models.measuring import together
 from genre_models.metrics import final_metrics, interval_text
 from genre_models.parts import describe_parts
 
@@ -69,12 +71,37 @@ def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner, 
         "epochs": pipeline["epochs"],
         "train_seconds": pipeline["train_seconds"],
         "peak_ram_evaluation_mib": round(evaluation.peak_ram_mib, 1),
-        "energy_kwh": None,
-        "emissions_kg": None,
         "model": name,
         "model_sha256": sha256,
         "files": dict(look["models"]),
         "also": [compare(evaluation, one) for one in also],
+    }
+
+
+def costs(folder: Path, pipeline: dict, winner: Winner, evaluation: dict | None, latency: dict | None) -> dict:
+    """What ``metrics.json`` says of costs.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    pipeline : dict
+        ``pipeline.json`` of the model; it has the cost of its training.
+    winner : Winner
+    evaluation : dict or None
+        What the evaluation cost.
+    latency : dict or None
+        From `genre_models.latency`.
+    """
+    parts = {"retrain": pipeline.get("cost"), "evaluation": evaluation}
+    return {
+        "cost": parts,
+        "energy_kwh": together(parts, "energy_kwh"),
+        "emissions_kg": together(parts, "emissions_kg"),
+        "latency": latency,
+        "parameters": pipeline["parameters"],
+        "gflops": winner.gflops,
+        "disk_bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     }
 
 
@@ -152,7 +179,8 @@ def table(metrics: dict) -> str:
         interval = interval_text(scores.get("recall_ci95"))
         lines.append(f"{label:{width}}  {scores['precision']:9.3f}  {scores['recall']:6.3f}  {interval:14}  {scores['f1']:5.3f}  {scores['support']:6d}  {mistaken}")
     others = families_table(metrics)
-    return "\n".join([*lines, "", *others] if others else lines)
+    lines += ["", *others] if others else []
+    return "\n".join([*lines, "", *(f"{name}: {text}" for name, text in cost_rows(metrics, metrics))])
 
 
 def _in_groups(metrics: dict) -> str:

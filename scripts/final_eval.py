@@ -28,6 +28,7 @@ from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.verdict import table
 from scripts.final_request import choose_study, preference_of, read_request
 from search.errors import SearchError
+from search.trial_cost import MISSING_COUNTRY
 
 if TYPE_CHECKING:
     from genre_models.prepare import TaskData
@@ -63,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--also", choices=["families"], help="look at the best trial of every other family too, beside the winner, in the same look")
     p.add_argument(
         "--prefer", nargs="+", metavar=("RULE", "X"),
-        help="who is the winner, where not as in the search: best, or cheapest-within X (a difference of the validation score, or ties)",
+        help="who is the winner, where not as in the search: best, or cheapest-within X (a difference of the validation score, or ties), then, if you like, by COST",
     )  # fmt: skip
     p.add_argument("--again", metavar="REASON", help="look although the held-out tracks were looked at before; the reason is recorded")
     p.add_argument(
@@ -159,20 +160,23 @@ def in_words(winner: Winner) -> str:
 
 def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, console: Console) -> Look:
     """Open the corpus as the search did, and look."""
+    from search.energy_section import EnergySettings
+    from search.measured import Measures
     from search.progress import Stages
 
     def on_epoch(epoch: int, metrics: dict) -> None:
         told = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name in ("loss", "accuracy"))
         console.print(f"  epoch {epoch}/{metrics['epochs']}{': ' + told if told else ''}")
 
-    with Stages(console) as stages:
+    settings = EnergySettings.model_validate(view.run.get("energy") or {})  # studies of before do not say
+    with Measures(settings, console.print) as measure, Stages(console) as stages:
         data = open_data(request, view, moved, stages)
         shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
         for other, count in shared:
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
         import_keras()
         task = development_task(data, request, view, stages)
-        return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages), data.split.test_groups)
+        return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages, measure), data.split.test_groups)
 
 
 def development_task(data: TaskData, request: looks.Request, view: StudyView, progress) -> dict:
@@ -282,6 +286,8 @@ def tell(request: looks.Request, look: Look, view: StudyView, title: str, consol
         console.print(f"{folder} holds no metrics.json any more; the receipt above is what is left")
         return
     console.print(table(metrics))
+    if metrics.get("energy_kwh") is not None and metrics.get("emissions_kg") is None:
+        console.print(MISSING_COUNTRY)
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
     more = "  families.png  also/" if look.also else ""
     console.print(f"files: {shown}/  metrics.json  predictions.csv  confusion.png  curves.png  reliability.png  card.md  model/{more}")

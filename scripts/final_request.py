@@ -140,7 +140,7 @@ def as_winner(view: StudyView, trial: Trial) -> Winner:
         accuracy = history[epochs - 1].get("val_accuracy", trial.value if view.metric == "val_accuracy" else None)
     rates = recorded_rates(history, epochs, trial.spec["params"])
     confirmed, temperature = confirmed_score(view, trial.number), trial.outcome.get("temperature")
-    return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed, temperature)
+    return Winner(view.name, trial.number, trial.spec, epochs, rates, tuple(history), accuracy, confirmed, temperature, gflops=trial.outcome.get("gflops"))
 
 
 def selection_of_family(view: StudyView, family: str) -> Selection:

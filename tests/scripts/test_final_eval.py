@@ -50,7 +50,7 @@ def seal_of(studies, name="one"):
 def scores(studies):
     """What must be the same however often the look was interrupted."""
     metrics = json.loads((studies / "one" / "final" / "metrics.json").read_text())
-    for key in ("train_seconds", "peak_ram_evaluation_mib", "files"):  # the last holds the hash of a file with times in it
+    for key in ("train_seconds", "peak_ram_evaluation_mib", "cost", "latency", "disk_bytes", "files"):  # the last two are of a file with times in it
         metrics.pop(key)
     return metrics, (studies / "one" / "final" / "predictions.csv").read_text()
 
@@ -66,6 +66,39 @@ def test_the_verdict_is_told_and_written(studies, capsys):
     metrics, predictions = scores(studies)
     assert (metrics["trial"], metrics["look"], metrics["n_tracks"]) == (1, 1, 6)
     assert len(predictions.splitlines()) == 7
+
+
+def test_the_verdict_tells_what_the_model_costs(studies, capsys):
+    assert command(studies, "--study", "one") == 0
+    told, metrics = capsys.readouterr().out, json.loads((studies / "one" / "final" / "metrics.json").read_text())
+    for part in ("retrain", "evaluation"):
+        cost = metrics["cost"][part]
+        assert cost["wall_seconds"] > 0 and cost["cpu_seconds"] >= 0 and cost["peak_ram_mib"] > 10
+    pipeline = json.loads((studies / "one" / "final" / "model" / "pipeline.json").read_text())
+    assert pipeline["cost"] == metrics["cost"]["retrain"]
+    assert metrics["latency"]["features_ms"]["median"] > 0 and metrics["latency"]["network_ms"]["p95"] > 0
+    assert metrics["disk_bytes"] == sum(path.stat().st_size for path in (studies / "one" / "final" / "model").iterdir()) and metrics["parameters"] > 0
+    assert "one track, in use: features " in told and "on disk: " in told
+    assert "| one track, in use |" in (studies / "one" / "final" / "card.md").read_text()
+
+
+def test_latency_is_measured_on_development_tracks_alone_and_its_failure_costs_no_look(studies, capsys, monkeypatch):
+    from genre_models import latency
+
+    seen, original = [], latency.compute_features
+    monkeypatch.setattr(latency, "compute_features", lambda kind, settings, path, content: (seen.append(path), original(kind, settings, path, content))[1])
+    assert command(studies, "--study", "one") == 0
+    held_out = {line.partition(",")[0] for line in (studies / "one" / "final" / "predictions.csv").read_text().splitlines()[1:]}
+    assert seen and not [path for path in seen if any(str(path).endswith(track) for track in held_out)]
+    capsys.readouterr()
+
+    def gone(*given):
+        raise CorpusError("no such file")
+
+    monkeypatch.setattr(latency, "compute_features", gone)
+    assert command(studies, "--study", "one", "--again", "to see") == 0
+    assert "how long the model takes for a clip is not measured: no such file" in capsys.readouterr().out
+    assert json.loads((studies / "one" / "final" / "look-2" / "metrics.json").read_text())["latency"] is None
 
 
 def test_a_winner_of_folds_is_retrained_for_their_mean_best_epoch(studies, made, capsys):
