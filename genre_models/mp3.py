@@ -10,6 +10,7 @@ ISO/IEC 11172-3 and 13818-3, header of a frame; Xing's "VBR header" and the fiel
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from typing import BinaryIO, NamedTuple
@@ -135,6 +136,22 @@ def open_whole_mp3(path: str | os.PathLike) -> WholeMp3 | None:
     except BaseException:
         file.close()
         raise
+
+
+def head_behind_tags(path: str | os.PathLike) -> bytes:
+    """The first 12 bytes of a file behind its ID3 tags.
+
+    Raises
+    ------
+    OSError
+        If it can't be read, or has nothing but tags: decoders take seconds for each million of them.
+    """
+    with open(path, "rb") as file:
+        file.seek(_skip_id3(file))
+        head = file.read(12)
+    if head[:3] == b"ID3":
+        raise OSError(errno.EINVAL, f"begins with more than {_TAGS} ID3 tags")
+    return head
 
 
 def parse_header(header: bytes) -> Frame | None:

@@ -147,11 +147,15 @@ def sound_bombs(folder: Path) -> dict[str, Path]:
     for name, content in {"flac that declares two months.flac": flac, "wav that declares 4 GiB.wav": wav, "wav of 60,000 channels.wav": many_channels}.items():
         made[name] = folder / name
         made[name].write_bytes(content)
-    made["empty chunks"] = sparse(folder / "chunks.wav", b"RIFF\xff\xff\xff\x7fWAVE", 300 << 20)
+    made["empty chunks"] = sparse(folder / "chunks.wav", b"RIFF\xff\xff\xff\x7fWAVE", 60 << 20)
     made["empty tags"] = folder / "tags.mp3"
-    made["empty tags"].write_bytes(b"ID3\x04\0\0\0\0\0\0" * 2_000_000)
+    made["empty tags"].write_bytes(b"ID3\x04\0\0\0\0\0\0" * 1_000_000)
     for suffix, head in (("mp3", b"\xff\xfb\x90\x00"), ("flac", b"fLaC"), ("ogg", b"OggS"), ("au", b".snd")):
-        made[f"holes.{suffix}"] = sparse(folder / f"holes.{suffix}", head, 200 << 20)
+        made[f"holes.{suffix}"] = sparse(folder / f"holes.{suffix}", head, 30 << 20)
+    made["a sound of Amigas"] = folder / "amiga.wav"  # whose reader in the library never ends on this
+    made["a sound of Amigas"].write_bytes(b"FORM\x7f\xff\xff\xff8SVX" + b"ANNO\0\0\0\0" * 1000)
+    made["the same behind a tag"] = folder / "tagged.mp3"
+    made["the same behind a tag"].write_bytes(b"ID3\x04\0\0\0\0\0\0" + made["a sound of Amigas"].read_bytes())
     made["a disk full"] = sparse(folder / "disk.wav", bytes(wav), 1 << 40)
     return made
 
