@@ -93,7 +93,7 @@ def _open_known(path: str | Path) -> _Forward:
     is_mp3 = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0
     if not (is_wave or is_mp3 or head[:4] in (b"fLaC", b"OggS", b".snd", b"dns.")):
         is_called_mp3 = Path(path).suffix.lower() == ".mp3"
-        raise soundfile.SoundFileRuntimeError("no whole frame of sound found in it" if is_called_mp3 else "it is none of WAV, FLAC, Ogg, mp3 and AU")
+        raise soundfile.SoundFileRuntimeError("no whole frame of sound found in it" if is_called_mp3 else "Format not recognised: it is none of WAV, FLAC, Ogg, mp3 and AU")
     return _Forward(str(path))
 
 
