@@ -109,6 +109,8 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
     standing, look = request.standing()
     if standing == "ours-closed":
         tell(request, look, view, "this look was taken before: the same receipt and numbers, nothing is evaluated", console)
+        if (studies_dir / name / "report.html").is_file():
+            tell_report(studies_dir / name / "report.html", console)
         return 0
     with hold_lease(locate(studies_dir, name)):  # no search may change the winner meanwhile
         view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
@@ -124,10 +126,14 @@ def write_report(studies_dir: Path, name: str, moved: Sequence[str] | None, cons
     from scripts.report import report_study
 
     try:
-        path = report_study(studies_dir, name, console, moved)
-        console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+        tell_report(report_study(studies_dir, name, console, moved), console)
     except Exception as error:
         console.print(f"note: no report was written ({type(error).__name__}: {error}); scripts/report.py --study {name} tries again")
+
+
+def tell_report(path: Path, console: Console) -> None:
+    """Where the page is."""
+    console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
 def tell_plan(request: looks.Request, view: StudyView, console: Console) -> None:
