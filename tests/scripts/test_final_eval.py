@@ -35,6 +35,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def studies(made, tmp_path, monkeypatch):
     fake_family.install(monkeypatch)
+    monkeypatch.setattr(final_eval, "write_report", lambda *told: None)  # tests/scripts/test_report.py has the page
     shutil.copytree(made / "studies", tmp_path / "studies")
     return tmp_path / "studies"
 
