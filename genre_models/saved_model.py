@@ -225,7 +225,7 @@ def _check_pipeline(path: Path, pipeline: Mapping[str, Any]) -> None:
     must(temperature is None or (isinstance(temperature, (int, float)) and 0 < temperature < 1e6), "temperature", "must be a number above 0")
     try:
         given = found.get("features")
-        settings = FeatureSettings.model_validate({key: value for key, value in given.items() if key != HASHES} if isinstance(given, dict) else given)
+        settings = FeatureSettings.of_resolved(given)
         must(settings.clip_seconds != "auto", "features.clip_seconds", "must be a number of seconds")
     except ValidationError as error:
         first = error.errors()[0]

@@ -247,6 +247,13 @@ class FeatureSettings(_Section):
     trunk_side: Annotated[int, Strict()] = Field(default=224, ge=32, le=512)
     table: str | None = Field(default=None, min_length=1)
 
+    @classmethod
+    def of_resolved(cls, resolved: Any) -> FeatureSettings:
+        """The settings that resolved ones came from, checked: without what was added to them, the hashes of networks of sound."""
+        from genre_models.sound_networks import HASHES
+
+        return cls.model_validate({key: value for key, value in resolved.items() if key != HASHES} if isinstance(resolved, dict) else resolved)
+
     def weights_of(self, trunk: str) -> str:
         """``imagenet``, ``random`` or the file for one pretrained network."""
         return self.weights if isinstance(self.weights, str) else self.weights.get(trunk, "imagenet")

@@ -64,7 +64,7 @@ def open_task_of(view: Any, best: dict[str, Any], cache_dir: Path) -> dict[str, 
     from genre_models.settings import DataSettings, FeatureSettings
 
     import_keras()
-    features = {family: FeatureSettings.model_validate(trial.spec["features"]) for family, trial in best.items()}
+    features = {family: FeatureSettings.of_resolved(trial.spec["features"]) for family, trial in best.items()}
     values = {family: {name: [value] for name, value in trial.spec["params"].items()} for family, trial in best.items()}
     data = open_task(DataSettings.model_validate(view.run["data"]), features, view.run["seed"], cache_dir, values=values, earlier=view.run)
     data.prepare_features()

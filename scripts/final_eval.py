@@ -224,7 +224,7 @@ def open_data(request: looks.Request, view: StudyView, moved: Sequence[str] | No
         said = "; ".join(f"data.{'.'.join(map(str, item['loc'][:1]))}: {item['msg'].removeprefix('Value error, ')}" for item in error.errors())
         raise CorpusError(f"--data {' '.join(moved or ())}: the study's settings don't go with it: {said}") from error
     models = (request.winner, *request.also)
-    features = {one.family: FeatureSettings.model_validate(one.spec["features"] | files_of(run, one.family)) for one in models}
+    features = {one.family: FeatureSettings.of_resolved(one.spec["features"] | files_of(run, one.family)) for one in models}
     values = {one.family: {name: [value] for name, value in complete(one.spec, {})["params"].items()} for one in models}
     data = open_task(settings, features, run["seed"], request.studies_dir / ".cache", values=values, progress=progress, earlier=run)
     if (data.scan.fingerprint, data.split.split_id) != (run["corpus_fingerprint"], request.split_id):

@@ -140,7 +140,7 @@ def _task_of(view: StudyView, spec: dict[str, Any], cache_dir: Path, folds: int)
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
 
-    features = {spec["family"]: FeatureSettings.model_validate(spec["features"])}
+    features = {spec["family"]: FeatureSettings.of_resolved(spec["features"])}
     values = {spec["family"]: {name: [value] for name, value in spec["params"].items()}}
     settings = DataSettings.model_validate(view.run["data"])
     data = open_task(settings, features, view.run["seed"], cache_dir, values=values, fold_counts=(folds,), earlier=view.run)

@@ -14,6 +14,7 @@ from genre_models.families import FAMILIES, cnn, feedforward
 from genre_models.objective import METRICS
 from genre_models.settings import DataSettings, FeatureSettings
 from search.config import SearchConfig, load_space
+from search.fingerprint import diff_fingerprints, grown
 from search.grid import configurations
 from search.plan import planned_epochs, planned_trials
 from search.run import main
@@ -155,6 +156,26 @@ def test_the_hyperband_preset_holds_what_was_found_with_it_and_costs_what_the_al
     assert sum(plan.configurations for plan in plans) == 49
     started_again = sum(size * level for plan in plans for size, level in zip(plan.sizes, plan.levels, strict=True))
     assert started_again == 423 and planned_epochs(config, 49, 1) == 357, "the slides count each rung from epoch 1; here trials go on"
+
+
+def test_studies_and_trials_of_before_these_parameters_go_on() -> None:
+    from genre_models.families.cnn_network import build
+
+    def is_new(name: str) -> bool:
+        return name in ("dense_dropout_place", "l2_penalty") or re.fullmatch(r"filters_\d", name) is not None
+
+    config = load_space(ROOT / "spaces" / "cnn.yaml", FAMILIES, {"data": DataSettings, "features": FeatureSettings})
+    file = config.fingerprint_parts()
+    before = file | {"families": {"cnn": {name: line for name, line in file["families"]["cnn"].items() if not is_new(name)}}}
+    assert len(file["families"]["cnn"]) - len(before["families"]["cnn"]) == 8
+    assert diff_fingerprints(grown(before, file, config.fingerprint_defaults()), file) == []
+
+    params = FAMILIES["cnn"].defaults() | {"dense_units": 8, "dense_dropout": 0.2}
+    kinds = [
+        [type(layer).__name__ for layer in build(each, (32, 32, 1), 3, input_dtype="uint8", seed=0).core.layers]
+        for each in (params, {name: value for name, value in params.items() if not is_new(name)})
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def test_every_row_has_its_place_in_the_table_and_every_file_its_row() -> None:

@@ -181,10 +181,14 @@ def test_a_network_that_gives_no_numbers_costs_the_track_and_not_the_run(tmp_pat
 
 def test_features_are_of_sixteen_kilohertz_whatever_the_file_has_and_go_by_the_networks_content(tmp_path: Path) -> None:
     path = keras_network(tmp_path / "net.keras", 128)
-    soundfile.write(tmp_path / "a.wav", tone(440, 3.0), SR)
+    soundfile.write(tmp_path / "a.wav", tone(440, 3.0), SR, subtype="FLOAT")
     found = compute_features("vggish", settings(path), tmp_path / "a.wav")
     assert found.shape == feature_shape("vggish", settings(path)) == (128,)
-    assert np.allclose(found, embedded(tone(440, 3.0), path), atol=1e-3)
+    assert np.allclose(found, embedded(tone(440, 3.0), path), atol=1e-4)
+    fast = (0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * 44_100) / 44_100)).astype(np.float32)
+    soundfile.write(tmp_path / "fast.wav", np.stack([fast, fast], axis=1), 44_100, subtype="FLOAT")
+    resampled = compute_features("vggish", settings(path), tmp_path / "fast.wav")
+    assert np.corrcoef(found, resampled)[0, 1] > 0.99 > np.corrcoef(found, embedded(tone(1500, 3.0), path))[0, 1]
 
     moved = path.rename(tmp_path / "moved.keras")
     assert feature_key("vggish", settings(moved)) == feature_key("vggish", settings(moved) | {"weights": {"vggish": str(path)}})
