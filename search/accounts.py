@@ -76,6 +76,7 @@ class Accounts:
         self._began: dict[int, tuple[float, str | None]] = {}
         self._machines: dict[str | None, _Machine] = {}
         self._ended: list[_Machine] = []  # what was known of nodes whose meter is gone
+        self._late: list[tuple[int, _Machine, float, float, float]] = []  # trials that ended before there was a price
         self._meter: Meter | None = None
         self._has_told = False
 
@@ -133,7 +134,16 @@ class Accounts:
         machine = self._machines.get(node)
         if machine is None or cost["cpu_seconds"] is None:
             return cost | {"energy_kwh": None, "emissions_kg": None, "energy": None}
-        return cost | machine.told(machine.ledger.share(began, now, cost["cpu_seconds"]), self.country)
+        share = machine.ledger.share(began, now, cost["cpu_seconds"])
+        if share is None:
+            self._late.append((number, machine, began, now, cost["cpu_seconds"]))
+        return cost | machine.told(share, self.country)
+
+    def late(self) -> list[tuple[int, dict[str, Any]]]:
+        """Of trials that ended before the meter had begun what `settle` could not tell, once it is known: each one's number, and its energy."""
+        found = [(each, each[1].ledger.share(*each[2:])) for each in self._late]
+        self._late = [each for each, share in found if share is None]
+        return [(each[0], each[1].told(share, self.country)) for each, share in found if share is not None]
 
     def close(self) -> None:
         """Read once more, and end this machine's meter."""

@@ -26,6 +26,7 @@ from search.spent import Spent
 from search.storage import StudyStorage
 from search.study_view import refuse_mismatch, refuse_stranger, trial_of
 from search.trial import MAX_RETRIES, End, Trial
+from search.trial_cost import added
 
 #: Reports wait at most so long (seconds) before they are written; the dashboard sees them no later.
 _REPORT_DELAY_S = 1.0
@@ -202,10 +203,17 @@ class StudyOwner:
         """Write what waits, and what was spent so far."""
         reports = {self.trials[number].trial_id: values for number, values in self._pending.items()}
         spent = self.spent.changed()
+        for number, energy in self.spent.accounts.late():
+            self._add_energy(self.trials[number], energy)
         self.storage.write_reports(self._study_id, reports, spent)
         self.spent.written(spent)
         self._pending.clear()
         self._last_write = time.monotonic()
+
+    def _add_energy(self, trial: Trial, energy: Mapping[str, Any]) -> None:
+        """A trial, or a leg of it, ended before its energy could be told."""
+        trial.outcome["cost"] = added(trial.outcome.get("cost"), energy)
+        self.storage.write_trial(trial.trial_id, {}, {"outcome": trial.outcome})
 
     def park(self, number: int, epoch: int, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Trial:
         """Let a running trial wait after `epoch`, with what it has come to so far and, where one could be written, its checkpoint.

@@ -234,6 +234,16 @@ def test_a_trial_is_told_its_energy_by_part_with_how_it_is_known() -> None:
     assert json.loads(json.dumps(cost)) == cost
 
 
+def test_a_trial_that_ended_before_the_meter_began_is_told_its_energy_later() -> None:
+    accounts, clock = accounts_with()
+    accounts.begin(3)
+    clock.now = 2.0
+    assert accounts.settle(3, {"wall_seconds": 2.0, "cpu_seconds": 1.0, "peak_ram_mib": 1.0})["energy_kwh"] is None and accounts.late() == []
+    accounts.take(None, [reading(5, 10, 0.0), reading(7, 14, 0.4)])
+    ((number, energy),) = accounts.late()
+    assert number == 3 and energy["energy_kwh"] == pytest.approx(0.1) and accounts.late() == []
+
+
 def test_without_a_country_energy_is_told_and_emissions_are_not() -> None:
     accounts, _ = accounts_with(reading(0, 0, 0.0), reading(10, 10, 1.0), country=None)
     assert accounts.energy_kwh == pytest.approx(1.0) and accounts.emissions_kg is None
