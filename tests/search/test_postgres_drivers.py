@@ -59,7 +59,7 @@ def started(studies: Studies, log: Path, n: int = 8, engine: str = "inline", **t
 def far(postgres: Server) -> Iterator[FarHost]:
     """A host of its own that sees the server."""
     host = FarHost()
-    postgres.listen(host.near, f"{host.far}/32")
+    postgres.listen(host.near, f"{host.near}/30")
     yield host
     host.close()
 
