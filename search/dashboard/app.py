@@ -113,7 +113,7 @@ def _row(shown: ShownStudy) -> dict[str, Any]:
         standing = shown.standing()
     except StudyError as error:
         return {"title": shown.title, "error": str(error)}
-    row: dict[str, Any] = {"title": shown.title, "number": shown.number, "corpus": standing.corpus, "metric": standing.metric}
+    row: dict[str, Any] = {"title": shown.title, "number": shown.number, "corpus": standing.corpus, "metric": standing.metric, "caveat": standing.caveat}
     row["trials"] = sum(standing.counts.values())
     row["detail"] = ", ".join(f"{n} {state.lower()}" for state, n in sorted(standing.counts.items()))
     if standing.winner is not None:

@@ -7,6 +7,7 @@ import errno
 import logging
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,8 @@ def _serve(options: argparse.Namespace) -> int:
     from search.dashboard.folder_storage import FolderStorage
 
     listener = _Listener(host, options.port)
-    app = make_app(FolderStorage(studies_dir, options.storage, options.write), studies_dir, options.write)
+    shown = studies_dir.relative_to(Path.cwd()) if studies_dir.is_relative_to(Path.cwd()) else studies_dir
+    app = make_app(FolderStorage(studies_dir, options.storage, options.write), shown, options.write)
     login = None if token is None else Login(token, listener.port)
     listener.serve(Guard(app, {host, *options.allow_host}, login, options.write, any_address=not is_loopback(host)), _told(options, listener.port, token))
     return 0
@@ -115,6 +117,7 @@ class _Listener:
         """Answer requests until Ctrl-C or SIGTERM."""
         import waitress
 
+        warnings.filterwarnings("ignore", module="optuna")  # what it thinks of a plot is of no use in the log
         logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
         server: Any = waitress.create_server(
             app, sockets=[self._socket], threads=_THREADS, connection_limit=_CONNECTIONS, channel_timeout=_SILENT_SECONDS, max_request_header_size=_HEAD_BYTES,

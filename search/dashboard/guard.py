@@ -8,13 +8,14 @@ one that is allowed, and where there is a token it must be known.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
 from search.dashboard.login import Login
-from search.dashboard.responses import Environ, StartResponse, WsgiApp, plain
+from search.dashboard.responses import Environ, StartResponse, WsgiApp, content, plain
 
 #: The stock application's policy, and what it leaves open. WebGL of its parallel coordinates needs unsafe-eval; no script in a page or an attribute runs.
 CONTENT_POLICY = (
@@ -78,6 +79,8 @@ class Guard:
         refusal = self._refusal(environ)
         if refusal is not None:
             status, text, more = refusal
+            if environ.get("PATH_INFO", "").startswith("/api/"):  # the page shows the reason
+                return content(environ, respond, json.dumps({"reason": text}).encode(), "application/json", status, more)
             return plain(environ, respond, status, text, more)
         if self._login is not None and not self._login.knows(environ):
             return self._login.ask(environ, respond)

@@ -45,6 +45,8 @@ class Standing:
     has_report : bool
     waits_for : str or None
         Why there is no winner yet.
+    caveat : str or None
+        Why its scores are no result, where they are none.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Standing:
     held_out: dict[str, Any] | None
     has_report: bool
     waits_for: str | None
+    caveat: str | None = None
 
     @property
     def is_running(self) -> bool:
@@ -97,6 +100,7 @@ def standing_of(folder: Path, name: str, trials: list[Trial], maximize: bool, at
         held_out=held_out,
         has_report=(folder / "report.html").is_file(),
         waits_for=why,
+        caveat=attrs.get("caveat") or None,
     )
 
 
@@ -139,12 +143,12 @@ def _read_json(file: Path) -> dict[str, Any] | None:
 def note_of(standing: Standing, studies_dir: Path) -> str:
     """The note, in Markdown; names in it are taken literally."""
     own = standing.name
-    lines = [f"## {_winner_line(standing)}", ""]
+    lines = [f"## {_winner_line(standing)}", "", *([f"**{literally(standing.caveat)}**", ""] if standing.caveat else [])]
     lines += [f"- {line}" for line in _facts(standing)]
     lines += ["", *_held_out_lines(standing.held_out)]
     if standing.has_report:
         lines += ["", f"[The report of this study](/report/{quote(own, safe=str())})"]
-    if standing.held_out is None and standing.winner is not None:
+    if standing.held_out is None and standing.winner is not None and not standing.caveat:
         shown = Path(os.path.relpath(studies_dir)) if studies_dir.is_relative_to(Path.cwd()) else studies_dir
         where = "" if shown == Path("studies") else f" --studies-dir {shlex.quote(str(shown))}"
         lines += ["", "No one has looked at the held-out tracks yet. When the search is done, the one look is:", "", f"    python scripts/final_eval.py --study {shlex.quote(own)}{where}"]

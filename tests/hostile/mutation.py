@@ -46,8 +46,8 @@ def many(few: int, lots: int) -> Any:
 
 
 def try_many(examples: int, check: Callable[..., None], *strategies: Any) -> None:
-    """Call `check` with so many examples; none may take 10 seconds. HOSTILE_SEED=random takes others each time."""
+    """Call `check` with so many examples; none may take 10 seconds. HOSTILE_SEED=random takes others each time, HOSTILE_TIMES=10 so many times more."""
     decide = settings(
-        max_examples=examples, deadline=10_000, database=None, derandomize=os.environ.get("HOSTILE_SEED") != "random", suppress_health_check=list(HealthCheck), print_blob=True
+        max_examples=examples * int(os.environ.get("HOSTILE_TIMES", "1")), deadline=10_000, database=None, derandomize=os.environ.get("HOSTILE_SEED") != "random", suppress_health_check=list(HealthCheck), print_blob=True
     )
     decide(given(*strategies)(check))()

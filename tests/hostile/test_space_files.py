@@ -49,7 +49,7 @@ def test_any_bytes(tmp_path: Path, examples: int) -> None:
     try_many(examples, check, st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))))
 
 
-@many(15, 1500)
+@many(15, 400)
 def test_any_yaml(tmp_path: Path, examples: int) -> None:
     path = tmp_path / "space.yaml"
 

