@@ -247,12 +247,12 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
 
 def _is_receipt(event: Mapping) -> bool:
     """Whether an event has what `Look` and its readers take for granted."""
-    if not isinstance(event.get("look"), int):
+    if not isinstance(event.get("look"), int) or not isinstance(event.get("time"), str):
         return False
     if event.get("event") == "closed":
         also = event.get("also", {})
         return isinstance(also, dict) and all(map(_are_scores, (event.get("scores"), *also.values())))
-    kinds = {"study": str, "trial": int, "spec_sha256": str, "models": dict, "n_tracks": int, "tracks": dict, "time": str}
+    kinds = {"study": str, "trial": int, "spec_sha256": str, "models": dict, "n_tracks": int, "tracks": dict}
     if not isinstance(event.get("also", []), list):
         return False
     named = [(one.get("family"), one.get("trial"), one.get("spec_sha256")) if isinstance(one, dict) and len(one) == 3 else () for one in event.get("also", ())]
