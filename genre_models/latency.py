@@ -44,8 +44,8 @@ def measure_latency(folder: Path, pipeline: Mapping[str, Any], task: Mapping[str
     Returns
     -------
     dict
-        ``features_ms`` and ``network_ms``, each ``{"median", "p95", "clips"}`` or None, ``clip_seconds`` (of sound), ``threads``. Features of a table are read, not made:
-        None. A clip's network time is that of all its windows.
+        ``features_ms`` and ``network_ms``, each ``{"median", "p95", "clips"}`` or None, ``clip_seconds`` (of sound), ``threads``. Features of a
+        table are read, not made: None. A clip's network time is that of all its windows.
 
     Raises
     ------

@@ -13,7 +13,8 @@ class Measured(Protocol):
     Attributes
     ----------
     cost : dict or None
-        ``wall_seconds``, ``cpu_seconds``, ``peak_ram_mib``, ``energy_kwh``, ``emissions_kg``, ``energy``, each None where it is not known; to be read after the block.
+        ``wall_seconds``, ``cpu_seconds``, ``peak_ram_mib``, ``energy_kwh``, ``emissions_kg``, ``energy``, each None where it is not known. To be
+        read after the block.
     """
 
     cost: dict[str, Any] | None

@@ -3,9 +3,9 @@
     python scripts/bench_accounting.py                       4 rounds of 8 trials on two workers
     python scripts/bench_accounting.py --rounds 6 --trials 12
 
-Real Ray, real TensorFlow, the demo corpus; every trial has its whole budget and every search the same seed, so all of them train the same networks. With accounting the machine is
-metered (CodeCarbon in a process of its own) and workers look at their processor time and sample their memory; without it neither is done. Told are the
-study's own seconds, from the first free worker to the end, and processor seconds of the whole command and all below it.
+Real Ray, real TensorFlow, the demo corpus; every trial has its whole budget and every search the same seed, so all of them train the same networks.
+With accounting the machine is metered (CodeCarbon in a process of its own) and workers look at their processor time and sample their memory; without it
+neither is done. Told are the study's own seconds, from the first free worker to the end, and processor seconds of the whole command and all below it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def measure(folder: Path, mode: str, number: int, options: argparse.Namespace) -
     from search.study_view import read_study
 
     space = folder / f"{mode}-{number}.yaml"
-    space.write_text(SPACE.format(mode=mode, round=number, epochs=options.epochs, trials=options.trials, workers=options.workers, measured=str(mode == "with").lower()))
+    given = {name: getattr(options, name) for name in ("epochs", "trials", "workers")}
+    space.write_text(SPACE.format(mode=mode, round=number, measured=str(mode == "with").lower(), **given))
     places = ["--space", str(space), "--studies-dir", str(folder / "studies")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "scripts")))}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -97,7 +97,8 @@ def front(trials: Iterable[Trial], cost: CostOf, maximize: bool) -> list[Trial]:
         The cheapest first, so that values improve along it. Of equals in both the earliest.
     """
     sign, best, found = 1.0 if maximize else -1.0, None, []
-    known = [(price, -sign * trial.value, trial.number, trial) for trial in trials if trial.is_full and trial.value is not None and (price := cost(trial)) is not None]
+    full = [(cost(trial), trial) for trial in trials if trial.is_full and trial.value is not None]
+    known = [(price, -sign * trial.value, trial.number, trial) for price, trial in full if price is not None]
     for _, loss, _, trial in sorted(known, key=lambda each: each[:3]):
         if best is None or loss < best:
             best = loss

@@ -10,7 +10,8 @@ from search.pareto import COSTS
 from search.trial import Trial
 
 REMEDY = (
-    f"write best, cheapest-within X (a difference of the score, such as 0.01) or cheapest-within ties; after X may stand what is to be cheap: by COST, one of {', '.join(COSTS)}"
+    "write best, cheapest-within X (a difference of the score, such as 0.01) or cheapest-within ties; after X may stand what is to be cheap: "
+    f"by COST, one of {', '.join(COSTS)}"
 )
 _CHEAPEST, _BY = "cheapest-within", "by"
 

@@ -95,12 +95,15 @@ def _cpu_seconds() -> float:
 
 
 def children_of_this_process() -> list[psutil.Process]:
-    """Those right below it and those below them, but for meters. Where Linux tells each thread's children, that takes a look at these instead of one at every process there is."""
+    """Those right below it and those below them, but for meters.
+
+    Linux tells each thread's children, which takes a look at these alone; elsewhere it takes one at every process there is.
+    """
     try:
         return _linux_children(os.getpid())
     except OSError:
         below = psutil.Process().children(recursive=True)
-        return [process for process in below if process.pid not in meters and not meters & {parent.pid for parent in process.parents()}] if meters else below
+        return [process for process in below if not meters & {process.pid, *(parent.pid for parent in process.parents())}] if meters else below
 
 
 def _linux_children(pid: int) -> list[psutil.Process]:

@@ -321,7 +321,8 @@ def trial(number: int, value: float, **outcome: Any) -> Trial:
 def test_what_is_to_be_cheap_can_be_named() -> None:
     near, far = trial(1, 0.8, fit_seconds=1.0, parameters=10, cost={"energy_kwh": 0.2}), trial(2, 0.8, fit_seconds=9.0, parameters=5, cost={"energy_kwh": 0.1})
     unknown = trial(3, 0.8, fit_seconds=0.1)
-    for text, cheapest in {"cheapest-within 0.01": 3, "cheapest-within 0.01 by energy": 2, "cheapest-within ties by parameters": 2, "cheapest-within 1 by seconds": 3}.items():
+    cheapest_by = {"0.01": 3, "0.01 by energy": 2, "ties by parameters": 2, "1 by seconds": 3}
+    for text, cheapest in {f"cheapest-within {rest}": number for rest, number in cheapest_by.items()}.items():
         assert min((near, far, unknown), key=read_preference(text).price).number == cheapest, text
         assert str(read_preference(text)) == text
     assert read_preference("cheapest-within 0.01 by energy") == Preference(0.01, "energy")

@@ -58,7 +58,8 @@ HOSTILE = {
 def test_no_network_is_ever_asked_for_whatever_codecarbon_is_configured_to(tmp_path: Path) -> None:
     (tmp_path / ".codecarbon.config").write_text("[codecarbon]\nsave_to_api = true\noutput_dir = /nonexistent\nelectricitymaps_api_token = x\n")
     environment = os.environ | HOSTILE | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    child = subprocess.Popen([sys.executable, "-c", WATCHED], cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", WATCHED], cwd=tmp_path, env=environment, text=True, **pipes)
     told, readings = json.loads(child.stdout.readline()), []
     while len(readings) < 3:
         readings.append(json.loads(child.stdout.readline()))
@@ -89,7 +90,12 @@ def searched(tmp_path: Path, task: dict[str, Any] | None = None, more: str = "",
 
 @pytest.mark.parametrize(
     ("library", "told"),
-    [("raise ImportError('not for this machine')", "not for this machine"), ("raise SystemExit(3)", "its process ended with 3"), ("class OfflineEmissionsTracker:\n    def __init__(self, **given): raise RuntimeError('psutil: no')", "psutil: no")],
+    [
+        ("raise ImportError('not for this machine')", "not for this machine"),
+        ("raise SystemExit(3)", "its process ended with 3"),
+        ("class OfflineEmissionsTracker:\n    def __init__(self, **given): raise RuntimeError('psutil: no')", "psutil: no"),
+    ],
+    ids=["no import", "no process", "no tracker"],
 )
 def test_energy_that_cannot_be_measured_ends_no_search_and_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, told: str) -> None:
     (tmp_path / "broken" / "codecarbon").mkdir(parents=True)

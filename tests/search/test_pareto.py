@@ -59,4 +59,4 @@ def test_costs_of_a_trial_stand_in_its_outcome():
     found = {name: cost.of(trial) for name, cost in COSTS.items()}
     assert (found["energy"], found["cpu_seconds"], found["memory"], found["emissions"]) == (0.01, 3.0, 700.0, None)
     assert (found["seconds"], found["parameters"], found["gflops"], found["disk"]) == (2.0, 1234.0, 0.5, 10.0)
-    assert COSTS["parameters"].text(1234.0) == "1,234" and COSTS["energy"].text(0.0123) == "0.0123 kWh"
+    assert COSTS["parameters"].text(1234.0) == "1,234" and COSTS["energy"].text(0.0123) == "12.3 Wh" and COSTS["energy"].text(2.5) == "2.5 kWh"
