@@ -146,7 +146,6 @@ def test_the_area_is_that_of_pairs_and_its_interval_holds_it() -> None:
     assert torn_less[1] - torn_less[0] > 1.8 * (alone[1] - alone[0]), "five copies of a track are not five tracks"
 
 
-@pytest.mark.slow
 def test_the_intervals_of_the_area_hold_the_truth_as_often_as_they_say() -> None:
     rng, held = np.random.default_rng(1), 0
     for _ in range(400):
