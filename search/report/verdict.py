@@ -78,7 +78,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     sentences = [_what_was_done(view, selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
-        return Verdict(headline, tuple(tiles), (*sentences, *_quote(look)))
+        return Verdict(headline, tuple(tiles), (*sentences, *_against_expected(selection, scale, look), *_quote(look)))
     if view.run.get("caveat"):
         return Verdict(headline, tuple(tiles), tuple(sentences))
     if view.run.get("split_id", "") is None:
@@ -151,6 +151,16 @@ def _other_looks(looks: Sequence[Mapping[str, Any]], shown: Mapping[str, Any] | 
         why = "" if look["trial"] == winner else ", which is not the winner any more"
         lines.append(f"Look {look['look']} was at trial {look['trial']} ({look['family']}){why}: {scale.text(score['value'])} on {look['n']:,} held-out tracks.")
     return lines
+
+
+def _against_expected(selection: Selection, scale: Scale, look: Mapping[str, Any]) -> list[str]:
+    """How the held-out score stands to what validation let expect, where both are the same score."""
+    found, score = selection.expected, look["scores"][0]
+    if found is None or found.interval is None or found.states == 1 or score["name"] != scale.name:
+        return []
+    low, high = found.interval
+    verdict = "which is within what was to be expected" if low <= score["value"] <= high else f"which is {'less' if score['value'] < low else 'more'} than was to be expected"
+    return [f"Held-out tracks gave {scale.text(score['value'])}, {verdict} after the choice ({scale.interval(found.interval)})."]
 
 
 def _quote(look: Mapping[str, Any]) -> list[str]:

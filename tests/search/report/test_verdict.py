@@ -47,6 +47,8 @@ def test_after_the_look_its_score_is_the_number_and_nothing_is_asked_for(two: St
     told = verdict_of(two, [look(0)])
     assert (told.tiles[-1].value, told.tiles[-1].interval, told.command) == ("70.0 %", "60.0 to 80.0 %", "")
     assert "141 tracks that no search process had seen" in told.tiles[-1].note
+    assert told.sentences[-2].startswith("Held-out tracks gave 70.0 %, which is within what was to be expected after the choice (")
+    assert "which is less than was to be expected" in verdict_of(two, [look(0, value=0.2)]).sentences[-2]
     assert "macro F1 69.0 %" in told.sentences[-1] and "It was look" not in told.sentences[-1]
     assert "It was look 2 at these tracks" in verdict_of(two, [look(1), look(0, 2)]).sentences[-1]
 
