@@ -19,6 +19,9 @@ MAX_CHANNELS = 32
 MAX_SR = 768_000
 MAX_SAMPLES = 2 * MAX_SECONDS * 48_000  # of all channels together: two hours of stereo. Silence takes next to no bytes, but each sample takes its time
 
+MAX_AMPLITUDE = 1e6  # 1 is full scale, or 32,768 where a writer did not divide; the energy of far larger ones is no number any more
+_TOO_LOUD = "holds samples a million times beyond full scale: its numbers are no sound"
+
 
 class Undecodable(Exception):
     """A file that can't be used; the message is the reason, without its path."""
@@ -63,6 +66,8 @@ def probe_audio(path: str | Path) -> dict:
         raise Undecodable("holds no samples")
     if not math.isfinite(facts.energy):
         raise Undecodable("holds samples that are not finite numbers")
+    if facts.energy > MAX_AMPLITUDE**2 * facts.n_frames:
+        raise Undecodable(_TOO_LOUD)
     found = {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, **facts.told()}
     return found | ({"missing": missing} if missing else {})
 
@@ -107,6 +112,8 @@ def load_clip(path: str | Path, sr: int, clip_seconds: float, *, pad: bool = Tru
         raise Undecodable("holds no samples")
     if not np.isfinite(y).all():
         raise Undecodable("holds samples that are not finite numbers")
+    if np.abs(y).max() > MAX_AMPLITUDE:
+        raise Undecodable(_TOO_LOUD)
     if native_sr != sr:
         import soxr
 

@@ -154,13 +154,14 @@ def _read_fma(path: Path, header: list[list[str]]) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path, texts: tuple[str, ...]) -> pd.DataFrame:
-    import pandas as pd
-
     from pyarrow import parquet
 
     facts = parquet.read_metadata(path)  # a value that repeats takes no room in the file
     _check_size(facts.num_columns, facts.num_rows)
-    frame = pd.read_parquet(path)
+    table = parquet.read_table(path, partitioning=None)
+    table.validate(full=True)  # texts that are none are found now rather than when they are used
+    frame = table.to_pandas()
+    del table
     if any(name is not None for name in frame.index.names):  # an index that has a name was a column
         frame = frame.reset_index()
     frame.columns = [".".join(map(str, name)) if isinstance(name, tuple) else str(name).strip() for name in frame.columns]
