@@ -20,6 +20,7 @@ from genre_models.families import FAMILIES
 from genre_models.features import CODE_VERSION
 from genre_models.keras_model import rewrite_in_float32
 from genre_models.measuring import Measure, not_measured
+from genre_models.sound_networks import copy_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -161,6 +162,7 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
         fitted.save(partial)
+        _take_network_along(spec, task, partial)
         if hasattr(fitted, "core"):  # a network, which may have been trained in another precision
             rewrite_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
@@ -221,6 +223,13 @@ def every_track(spec: dict, task: dict) -> DevelopmentData:
     from genre_models.sources import development_data
 
     return development_data(spec, task, [track | {"part": "train"} for track in task["tracks"]])
+
+
+def _take_network_along(spec: dict, task: dict, folder: Path) -> None:
+    from genre_models.sources import trial_input
+
+    found = trial_input(spec, task)
+    copy_network(found.kind, found.features, folder)
 
 
 def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: float) -> dict:
