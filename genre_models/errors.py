@@ -6,9 +6,12 @@ A root command prints ``error: MESSAGE`` without a traceback and exits with ``ex
 
 from __future__ import annotations
 
+#: What moves a terminal's cursor, changes its colours or the direction of writing, by code point; names of files may hold it. For `str.translate`.
+CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
 
 class GenreModelsError(Exception):
-    """Root of every error that this package raises on purpose.
+    """Root of every error that this package raises on purpose. Its text moves no terminal, whatever names it repeats.
 
     Attributes
     ----------
@@ -17,6 +20,9 @@ class GenreModelsError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return super().__str__().translate(CONTROL_CHARACTERS)
 
 
 class CorpusError(GenreModelsError):

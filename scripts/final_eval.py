@@ -25,6 +25,7 @@ from genre_models.parts import describe_parts
 from genre_models.retrain import Winner, complete
 from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.terminal import PlainConsole
 from genre_models.verdict import table
 from scripts.final_request import choose_study, preference_of, read_request
 from search.errors import SearchError
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says about the processor is no news to a user
     options = parser().parse_args(arguments)
-    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
+    console = PlainConsole(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
     try:
         if options.again is not None and not options.again.strip():
             raise SearchError("--again needs a reason, in words; it is recorded beside the score")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from genre_models.doctor.findings import shown
 from genre_models.metrics import interval_text
 from genre_models.predict import Prediction, Unread
 from genre_models.predict.writing import segment_seconds
@@ -51,7 +52,7 @@ class TerminalSink:
 
     def take(self, found: Prediction | Unread) -> None:
         if isinstance(found, Unread):
-            self._console.print(Text.assemble((f"{'unreadable':{self._width}}", "red"), f"  {found.name}: {found.reason}"))
+            self._console.print(Text.assemble((f"{'unreadable':{self._width}}", "red"), f"  {shown(found.name)}: {shown(found.reason)}"))
             return
         if self._silent:
             return
@@ -59,7 +60,7 @@ class TerminalSink:
         (label, p), *others = found.best(self._top)
         behind = ", ".join(f"{other} {value:.2f}" for other, value in others)
         votes = f"  {_votes(found):24}" if self._model.segments > 1 else ""
-        self._console.print(Text.assemble((f"{label:{self._width}}", "bold"), f"  {p:.3f}  {behind:{self._next}}{votes}  {found.name}"))
+        self._console.print(Text.assemble((f"{label:{self._width}}", "bold"), f"  {p:.3f}  {behind:{self._next}}{votes}  {shown(found.name)}"))
         for number, part in enumerate(found.parts if self._segments else ()):
             self._console.print(Text(f"  {self._span(number):16}  {found.labels[part.argmax()]:{self._width}}  {part.max():.3f}", "dim"))
 

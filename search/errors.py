@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: What moves a terminal's cursor, changes its colours or the direction of writing, by code point. For `str.translate`.
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
 
 class SearchError(Exception):
-    """Root of every error that this package raises on purpose.
+    """Root of every error that this package raises on purpose. Its text moves no terminal, whatever names it repeats.
 
     Attributes
     ----------
@@ -18,6 +21,9 @@ class SearchError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return super().__str__().translate(_CONTROL)
 
 
 class SpaceFileError(SearchError, ValueError):

@@ -21,6 +21,7 @@ from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.terminal import PlainConsole
 from search.config import load_space
 from search.errors import SearchError
 from search.telling import corpus_text, other_versions, read_run, tell_corpus, tell_results, write_run
@@ -87,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 160, emoji=False)  # a log has no edge to wrap at
+    console = PlainConsole(width=None if sys.stdout.isatty() else 160, emoji=False)  # a log has no edge to wrap at
     try:
         if options.describe is not None:
             return _describe(options.describe, console)

@@ -119,6 +119,7 @@ class _Listener:
 
         warnings.filterwarnings("ignore", module="optuna")  # what it thinks of a plot is of no use in the log
         logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait a moment is no news
         server: Any = waitress.create_server(
             app, sockets=[self._socket], threads=_THREADS, connection_limit=_CONNECTIONS, channel_timeout=_SILENT_SECONDS, max_request_header_size=_HEAD_BYTES,
             max_request_body_size=BODY_BYTES, expose_tracebacks=False, ident=None, clear_untrusted_proxy_headers=True,
