@@ -138,12 +138,11 @@ def tell_results(
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
     studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
-    database = f"sqlite:///{shown}/study.db" if location.variable is None else f'"${location.variable}"'
     if config.artifacts is not None and any(t.is_full for t in finished.trials):
         console.print(f"artifacts:   {place_of(config.artifacts, folder)}/trials", markup=False, highlight=False)
     if finished.trouble is not None:
         console.print(f"note: what nobody needs any more could not all be removed: {finished.trouble}", markup=False, highlight=False)
-    console.print(f"dashboard:   optuna-dashboard {database}", markup=False, highlight=False)
+    console.print(f"dashboard:   python -m search.dashboard{studies}", markup=False, highlight=False)
     if caveat:
         console.print(f"never:       a look at held-out tracks with this study. {caveat}", markup=False, highlight=False)
     else:
