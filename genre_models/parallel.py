@@ -1,6 +1,6 @@
 """Run a function over many files in worker processes, whatever the files do to the workers.
 
-A decoder that crashes takes its process with it; the file is then named as the culprit and the others go on. Processes are spawned, never
+A decoder that crashes takes its process with it, and one that never ends is killed; the file is then named as the culprit and the others go on. Processes are spawned, never
 forked: the caller may have loaded libraries whose threads don't survive a fork.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from genre_models.errors import GenreModelsError
 
+_STUCK_SECONDS = 600.0  # without the end of any job; the longest sound that is read takes a tenth of it
 _AHEAD = 3  # jobs in flight for each worker: enough to keep it busy, few to retry after a crash
 
 
@@ -91,7 +92,11 @@ def _run_until_broken(
             except BrokenProcessPool:
                 todo.appendleft(number)
                 broken = True
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        ended = wait(running, timeout=_STUCK_SECONDS, return_when=FIRST_COMPLETED).done
+        if not ended:
+            _kill(pool)  # what was in flight is a suspect now
+            ended = wait(running, return_when=FIRST_COMPLETED).done
+        for future in ended:
             number = running.pop(future)
             if isinstance(future.exception(), BrokenProcessPool):
                 suspects.append(number)
@@ -106,9 +111,13 @@ def _run_one_by_one(
     while suspects:
         number = suspects.pop(0)
         future = _submit(pool, function, *jobs[number])
-        wait([future])
+        is_stuck = not wait([future], timeout=_STUCK_SECONDS).done
+        if is_stuck:
+            _kill(pool)
+            wait([future])
         if isinstance(future.exception(), BrokenProcessPool):
-            yield number, Lost("the process that decoded it died (a fault in the decoder, or memory ran out)")
+            took = f"decoding it did not end within {_STUCK_SECONDS / 60:.0f} minutes"
+            yield number, Lost(took if is_stuck else "the process that decoded it died (a fault in the decoder, or memory ran out)")
             return
         yield number, _result(future)
 
@@ -135,11 +144,15 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:  # also Ctrl-C and a consumer that stopped listening: nothing in flight is wanted any more
-        for process in list((pool._processes or {}).values()):
-            process.kill()
+        _kill(pool)
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown(wait=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    for process in list((pool._processes or {}).values()):
+        process.kill()
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future:

@@ -110,6 +110,19 @@ def test_a_decoder_that_kills_its_process_does_not_kill_the_run(tmp_path: Path) 
     assert [results[i] for i in (0, 1, 2, 4, 6, 7)] == [0, 1, 2, 4, 6, 7]
 
 
+def test_a_decoder_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_STUCK_SECONDS", 1.5)
+    results = dict(parallel.run_jobs(never_end_on_one, [(i,) for i in range(4)], 2))
+    assert "did not end" in results[1].reason
+    assert [results[i] for i in (0, 2, 3)] == [0, 2, 3]
+
+
+def never_end_on_one(number: int) -> int:
+    while number == 1:
+        time.sleep(0.1)
+    return number
+
+
 def die_on_three(_path: str, number: int) -> int:
     if number == 3:
         os.kill(os.getpid(), signal.SIGSEGV)
