@@ -2,15 +2,19 @@
 
     python scripts/bench_dashboard.py                  1,000 trials of 27 epochs
     python scripts/bench_dashboard.py --trials 60
+    python scripts/bench_dashboard.py --browser
 
 Makes a study with records as a search writes them (outcomes with a history, scores by item, intervals), then asks both applications for the same, in one process and in
-turns: the first time, again at once, and again after the study has changed. No browser, no network: the time is the server's.
+turns: the first time, again at once, and again after the study has changed. That is the server's time; with --browser also what a reader waits for: both as servers, and
+Chromium (.ci/chromium.sh) until the plots of the study's page are drawn.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -82,11 +86,56 @@ def forget(app: Any) -> None:
     app._inmemory_cache._trials_last_fetched_at.clear()
 
 
+def in_browser(studies_dir: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds from asking for a study's page until its plots are drawn, of both servers in turns."""
+    from search.dashboard.folder_storage import FolderStorage
+    from tests.browser import running_browser
+
+    own, stock = ([sys.executable, "-m", "search.dashboard", "--studies-dir", str(studies_dir), "--port", "0"], [sys.executable, "-m", "optuna_dashboard._cli"])
+    port = free_port()
+    stock += [f"sqlite:///{studies_dir / NAME / 'study.db'}", "--port", str(port)]
+    seconds: dict[str, list[float]] = {"search.dashboard": [], "optuna-dashboard": []}
+    with subprocess.Popen(own, stdout=subprocess.PIPE, text=True) as ours, subprocess.Popen(stock, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as theirs:
+        try:
+            url = ours.stdout.readline().split()[1]
+            pages = {"search.dashboard": f"{url}dashboard/studies/{FolderStorage(studies_dir).get_study_id_from_name(NAME)}", "optuna-dashboard": f"http://127.0.0.1:{port}/dashboard/studies/1"}
+            with running_browser() as browser:
+                for name, page in [*pages.items()] * (rounds + 1):
+                    wait_for_port(port)
+                    browser.open("about:blank")
+                    started = time.perf_counter()
+                    browser.open(page)
+                    browser.wait_for("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 6", 120)
+                    seconds[name].append(time.perf_counter() - started)
+        finally:
+            ours.terminate()
+            theirs.terminate()
+    return {name: found[1:] for name, found in seconds.items()}  # the first is the browser's own beginning
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int) -> None:
+    """Until somebody listens."""
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"nobody listens on port {port}")
+
+
 def main() -> None:
     """Measure and print."""
     p = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     p.add_argument("--trials", type=int, default=1000)
     p.add_argument("--rounds", type=int, default=7, help="answers of which the median is told")
+    p.add_argument("--browser", action="store_true", help="measure in a browser too")
     options = p.parse_args()
     from optuna_dashboard import _app
 
@@ -124,11 +173,16 @@ def main() -> None:
                 changed[name].append(ask(app, f"/api/studies/{number}")[0])
         page = median(ask(guarded, "/")[0] for _ in range(options.rounds))
         owner.close()
-    print(f"{'':18}  {'study page: first':>18}  {'again':>8}  {'one trial more':>14}  {'bytes':>10}  {'list':>8}")
+    print(f"{'answers, in ms':18}  {'study, first':>12}  {'again':>8}  {'one trial more':>14}  {'bytes':>10}  {'list':>6}")
     for name in apps:
-        cells = (first[name][0], median(again[name]), median(changed[name]))
-        print(f"{name:18}  {cells[0]:16.3f} s  {cells[1]:6.3f} s  {cells[2]:12.3f} s  {first[name][1]:10,}  {median(lists[name]):6.3f} s")
-    print(f"page of all studies: {page:.3f} s")
+        cells = [1000 * seconds for seconds in (first[name][0], median(again[name]), median(changed[name]), median(lists[name]))]
+        print(f"{name:18}  {cells[0]:12,.0f}  {cells[1]:8,.0f}  {cells[2]:14,.0f}  {first[name][1]:10,}  {cells[3]:6.1f}")
+    print(f"page of all studies: {1000 * page:.1f} ms")
+    if options.browser:
+        with tempfile.TemporaryDirectory() as folder:
+            make_study(Path(folder), options.trials)
+            for name, seconds in in_browser(Path(folder), options.rounds).items():
+                print(f"{name:18}  plots drawn after {median(seconds):.1f} s (median of {len(seconds)}, {min(seconds):.1f} to {max(seconds):.1f})")
 
 
 if __name__ == "__main__":
