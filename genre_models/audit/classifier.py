@@ -14,7 +14,7 @@ import numpy as np
 from genre_models.resampling.auc import auc_of
 from genre_models.resampling.intervals import proportion_interval
 
-FOLDS = 5
+FOLDS = 3
 MARGIN = 0.05
 """How far the lower end of an interval must be above what chance gives before something is told."""
 
@@ -58,7 +58,7 @@ def scores_by_folds(X: np.ndarray, is_category: list[bool], y: np.ndarray, group
     for fold in range(FOLDS):
         inside = fold_of != fold
         model = HistGradientBoostingClassifier(
-            max_iter=40 if n_classes == 2 else 15, max_leaf_nodes=8, learning_rate=0.15, min_samples_leaf=8, l2_regularization=1.0, early_stopping=False,
+            max_iter=20 if n_classes == 2 else 15, max_leaf_nodes=8, learning_rate=0.2, min_samples_leaf=8, l2_regularization=1.0, early_stopping=False,
             categorical_features=is_category if any(is_category) else None, class_weight="balanced" if n_classes == 2 else None, random_state=seed,
         )  # fmt: skip
         model.fit(X[inside], y[inside])

@@ -99,7 +99,6 @@ def test_a_class_that_files_tell_is_said_of_development_tracks_alone(in_this_pro
     assert not audit_split(split, tmp_path).warnings, "a fact of classes is the same on all sides"
 
 
-@pytest.mark.slow
 def test_chance_is_seldom_told(in_this_process: None, tmp_path: Path) -> None:
     told = [answer.is_told for seed in range(8) for answer in audit_split(dealt(make_rows(120, seed)), tmp_path).answers[:2]]
     assert sum(told) <= 1 and len(told) == 16
@@ -126,7 +125,7 @@ def test_copies_are_in_one_fold() -> None:
     y = (np.arange(40) % 4 == 0).astype(int).repeat(3)
     fold_of = deal(y, groups, 0)
     assert all(len(set(fold_of[groups == group])) == 1 for group in range(40))
-    assert {fold: int(y[fold_of == fold].sum()) for fold in range(5)} == dict.fromkeys(range(5), 6)
+    assert {fold: int(y[fold_of == fold].sum()) for fold in range(3)} == {0: 12, 1: 9, 2: 9}
     # Each group a value of its own: who has seen its copies would know all.
     assert ask([groups.astype(float).tolist()], [False], y.tolist(), groups.tolist())["score"] < 0.75
 
