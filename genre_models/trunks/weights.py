@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from genre_models.durable import sha256_file
 from genre_models.errors import TrunkUnavailable
+from genre_models.memory import MIB, bounded_growth
 from genre_models.trunks.facts import parents_of
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ def open_arrays(path: Path) -> Iterator[tuple[Arrays, bool]]:
     except OSError as error:
         raise TrunkUnavailable(f"{path}: is no HDF5 file, or a broken one ({error}); get it again") from error
     with file:
-        group = file["model_weights"] if "model_weights" in file else file  # a whole model of Keras 2 has them one level down
-        if "layer_names" in group.attrs:
-            yield _of_keras_2(group), True
-        elif "layers" in group:
-            yield _of_keras_3(group["layers"]), False
-        else:
+        try:
+            found = _of_file(file)
+        except Exception as error:  # h5py raises whatever the part that is not as it should be leads to
+            raise TrunkUnavailable(f"{path}: its layers can't be read ({_first_line(error)}); get it again") from error
+        if found is None:
             raise TrunkUnavailable(f"{path}: holds no layers; it must be saved by save_weights of a keras.applications network")
+        yield found
 
 
 def hash_of_file(weights: str) -> str:
@@ -71,6 +72,14 @@ def hash_of_file(weights: str) -> str:
     except OSError as error:
         reason = error.strerror or error
         raise TrunkUnavailable(f"{path}: the file of weights can't be read ({reason}); correct features.weights") from error
+
+
+def _of_file(file: Any) -> tuple[Arrays, bool] | None:
+    group = file["model_weights"] if "model_weights" in file else file  # a whole model of Keras 2 has them one level down
+    found = (_of_keras_2(group), True) if "layer_names" in group.attrs else (_of_keras_3(group["layers"]), False) if "layers" in group else None
+    for array in () if found is None else (each for of_layer in found[0].values() for each in of_layer):
+        tuple(array.shape)
+    return found
 
 
 def _of_keras_2(group: Any) -> Arrays:
@@ -88,7 +97,8 @@ def _of_model(path: Path) -> Arrays:
     import keras
 
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with bounded_growth(512 + 6 * path.stat().st_size / MIB):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the part that failed raises
         raise TrunkUnavailable(f"{path}: can't be loaded as a Keras model in safe mode: {_first_line(error)}") from error
     arrays: dict[str, list[Any]] = {}
@@ -164,7 +174,10 @@ def put_weights(network: keras.Model, path: Path, cuts: Sequence[str], name: str
             )
         for layer in network.layers:
             if layer.name in found and layer.name in covered:
-                layer.set_weights([array[()] for array in found[layer.name]])
+                try:
+                    layer.set_weights([array[()] for array in found[layer.name]])
+                except (OSError, ValueError, TypeError) as error:
+                    raise TrunkUnavailable(f"{path}: the weights of layer {layer.name} can't be read ({_first_line(error)}); get the file again") from error
         return next(layer.name for layer in reversed(network.layers) if layer.name in covered)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,48 @@ def test_spoiled_networks(tmp_path: Path, network: bytes, examples: int) -> None
         assert isinstance(ask(str(folder)), str)
 
     try_many(examples, check, EDITS)
+
+
+# -- weights of pretrained networks --------------------------------------------------------------------------------
+
+
+def shapes_of(path: str) -> dict[str, list[tuple[int, ...]]]:
+    """What a file of weights holds (called in a process of its own)."""
+    from genre_models.trunks.weights import open_arrays
+
+    with open_arrays(Path(path)) as (arrays, _):
+        return {name: [array[()].shape for array in of_layer] for name, of_layer in arrays.items()}
+
+
+def weights_files(folder: Path) -> list[Path]:
+    """Sound ones as Keras 2 and Keras 3 write them."""
+    import h5py
+
+    old, new = folder / "old.h5", folder / "new.weights.h5"
+    with h5py.File(old, "w") as file:
+        file.attrs["layer_names"] = [b"conv"]
+        layer = file.create_group("conv")
+        layer.attrs["weight_names"] = [b"kernel", b"bias"]
+        layer["kernel"], layer["bias"] = np.ones((3, 3, 1, 4), np.float32), np.zeros(4, np.float32)
+    with h5py.File(new, "w") as file:
+        variables = file.create_group("layers/conv2d/vars")
+        variables["0"], variables["1"] = np.ones((3, 3, 1, 4), np.float32), np.zeros(4, np.float32)
+    return [old, new]
+
+
+@pytest.mark.slow
+def test_spoiled_weights(tmp_path: Path) -> None:
+    sound, chance, files = weights_files(tmp_path), random.Random(0), []
+    for number in range(150):
+        content = bytearray(sound[number % 2].read_bytes())
+        for _ in range(chance.randint(1, 12)):
+            content[chance.randrange(len(content))] = chance.choice((0, 1, 127, 255, chance.randrange(256)))
+        files.append(tmp_path / f"{number}{'.h5' if number % 2 == 0 else '.weights.h5'}")
+        files[-1].write_bytes(content)
+    told = run_limited("tests.hostile.test_models:shapes_of", [*sound, *files])
+    assert all(each["error"] is None for each in told[:2])
+    read = (each["error"] or "" for each in told)
+    assert all(not error or error.startswith(("TrunkUnavailable: ", "OSError: ")) for error in read), told
 
 
 # -- classifiers ---------------------------------------------------------------------------------------------------
