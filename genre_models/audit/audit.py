@@ -72,7 +72,8 @@ class Answer:
             return f"{self.question}: not asked: {self.why_not}"
         ends = "" if self.interval is None else f" ({self.interval[0]:.2f}–{self.interval[1]:.2f})"
         measure = "AUC" if self.is_auc else "accuracy"
-        told = f"{self.question}: {'can' if self.is_told else 'can not'} be told by facts of the files alone: {measure} {self.score:.2f}{ends}, chance {self.chance:.2f}"
+        can = "can" if self.is_told else "can hardly" if self.interval is not None and self.interval[0] > self.chance else "can not"
+        told = f"{self.question}: {can} be told by facts of the files alone: {measure} {self.score:.2f}{ends}, chance {self.chance:.2f}"
         return told + (f"; {self.gives_away}" if self.is_told and self.gives_away else "")
 
 
