@@ -192,7 +192,9 @@ class Seal:
         """Looks of chained events. The chain holds whatever it was made of: what is no receipt of ours is refused like one that was changed."""
         strange = next((number for number, event in enumerate(events, 1) if not _is_receipt(event)), None)
         if strange is not None:
-            raise BrokenChain(f"{self.path}, line {strange} is no receipt that this program writes. What this file says about looks can't be trusted; restore it from a backup")
+            raise BrokenChain(
+                f"{self.path}, line {strange} is no receipt that this program writes. What this file says about looks can't be trusted; restore it from a backup"
+            )
         opened = {event["look"]: event for event in events if event["event"] == "opened"}
         closed = {event["look"]: event for event in events if event["event"] == "closed"}
         return tuple(Look(receipt, closed.get(number)) for number, receipt in opened.items())

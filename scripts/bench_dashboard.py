@@ -130,13 +130,8 @@ def wait_for_port(port: int) -> None:
     raise RuntimeError(f"nobody listens on port {port}")
 
 
-def main() -> None:
-    """Measure and print."""
-    p = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    p.add_argument("--trials", type=int, default=1000)
-    p.add_argument("--rounds", type=int, default=7, help="answers of which the median is told")
-    p.add_argument("--browser", action="store_true", help="measure in a browser too")
-    options = p.parse_args()
+def in_process(n_trials: int, rounds: int) -> None:
+    """Ask both applications, and print what they took."""
     from optuna_dashboard import _app
 
     from search.dashboard import app as ours
@@ -148,8 +143,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         studies_dir = Path(folder)
         started = time.perf_counter()
-        make_study(studies_dir, options.trials)
-        print(f"{options.trials} trials written in {time.perf_counter() - started:.1f} s, {(studies_dir / NAME / 'study.db').stat().st_size / 2**20:.1f} MiB")
+        make_study(studies_dir, n_trials)
+        print(f"{n_trials} trials written in {time.perf_counter() - started:.1f} s, {(studies_dir / NAME / 'study.db').stat().st_size / 2**20:.1f} MiB")
         storage = FolderStorage(studies_dir)
         guarded = Guard(ours.make_app(storage, studies_dir, False))
         stock = _app.wsgi(f"sqlite:///{studies_dir / NAME / 'study.db'}")
@@ -161,23 +156,33 @@ def main() -> None:
         owner = StudyOwner(locate(studies_dir, NAME), maximize=True, fingerprint={"objective": {"metric": "val_accuracy"}})
         chance = np.random.default_rng(1)
         time.sleep(1.2)  # a file that has just changed is read again
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             for name, (app, inner, number) in apps.items():
                 forget(inner)
                 again[name].append(ask(app, f"/api/studies/{number}")[0])
                 lists[name].append(ask(app, "/api/studies")[0])
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             add_trial(owner, owner.next_number, chance)
             for name, (app, inner, number) in apps.items():
                 forget(inner)
                 changed[name].append(ask(app, f"/api/studies/{number}")[0])
-        page = median(ask(guarded, "/")[0] for _ in range(options.rounds))
+        page = median(ask(guarded, "/")[0] for _ in range(rounds))
         owner.close()
     print(f"{'answers, in ms':18}  {'study, first':>12}  {'again':>8}  {'one trial more':>14}  {'bytes':>10}  {'list':>6}")
     for name in apps:
         cells = [1000 * seconds for seconds in (first[name][0], median(again[name]), median(changed[name]), median(lists[name]))]
         print(f"{name:18}  {cells[0]:12,.0f}  {cells[1]:8,.0f}  {cells[2]:14,.0f}  {first[name][1]:10,}  {cells[3]:6.1f}")
     print(f"page of all studies: {1000 * page:.1f} ms")
+
+
+def main() -> None:
+    """Measure and print."""
+    p = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    p.add_argument("--trials", type=int, default=1000)
+    p.add_argument("--rounds", type=int, default=7, help="answers of which the median is told")
+    p.add_argument("--browser", action="store_true", help="measure in a browser too")
+    options = p.parse_args()
+    in_process(options.trials, options.rounds)
     if options.browser:
         with tempfile.TemporaryDirectory() as folder:
             make_study(Path(folder), options.trials)

@@ -99,8 +99,8 @@ class Guard:
         if method in _READING or (method == "POST" and path == "/login" and self._login is not None):
             return self._too_large(environ)
         if method != "PUT" or not self._write or not _NOTES.fullmatch(path):
-            told = "notes may be written here, nothing else: trials belong to the search" if self._write else "this dashboard only shows; with --write notes may be written"
-            return "405 Method Not Allowed", told, [("Allow", "GET, HEAD")]
+            told = "notes may be written here, nothing else: trials belong to the search"
+            return "405 Method Not Allowed", told if self._write else "this dashboard only shows; with --write notes may be written", [("Allow", "GET, HEAD")]
         if not _says_same_origin(environ, host):
             return "403 Forbidden", "a request that writes must say that it comes from this dashboard (Origin or Sec-Fetch-Site)", []
         return self._too_large(environ)

@@ -151,7 +151,8 @@ def note_of(standing: Standing, studies_dir: Path) -> str:
     if standing.held_out is None and standing.winner is not None and not standing.caveat:
         shown = Path(os.path.relpath(studies_dir)) if studies_dir.is_relative_to(Path.cwd()) else studies_dir
         where = "" if shown == Path("studies") else f" --studies-dir {shlex.quote(str(shown))}"
-        lines += ["", "No one has looked at the held-out tracks yet. When the search is done, the one look is:", "", f"    python scripts/final_eval.py --study {shlex.quote(own)}{where}"]
+        lines += ["", "No one has looked at the held-out tracks yet. When the search is done, the one look is:", ""]
+        lines += [f"    python scripts/final_eval.py --study {shlex.quote(own)}{where}"]
     return "\n".join(lines) + "\n"
 
 
@@ -164,7 +165,8 @@ def _winner_line(standing: Standing) -> str:
     if standing.winner is None:
         return "No winner yet"
     said = "leads so far" if standing.is_running else "wins in validation"
-    return f"Trial {standing.winner.number} ({literally(standing.winner.family)}) {said}: {literally(standing.metric)} {standing.value:.3f}{in_brackets(standing.interval)}"
+    which = f"Trial {standing.winner.number} ({literally(standing.winner.family)})"
+    return f"{which} {said}: {literally(standing.metric)} {standing.value:.3f}{in_brackets(standing.interval)}"
 
 
 def _facts(standing: Standing) -> list[str]:
@@ -186,7 +188,8 @@ def _held_out_lines(metrics: Mapping[str, Any] | None) -> list[str]:
         if metrics is None:
             return []
         demo = " (demo: synthesised music)" if metrics.get("demo") else ""
-        line = f"**On {int(metrics['n_tracks'])} held-out tracks, trial {int(metrics['trial'])} ({literally(metrics['family'])}): accuracy {metrics['accuracy']:.3f}{in_brackets(metrics['accuracy_ci95'])}**"
+        which = f"{int(metrics['n_tracks'])} held-out tracks, trial {int(metrics['trial'])} ({literally(metrics['family'])})"
+        line = f"**On {which}: accuracy {metrics['accuracy']:.3f}{in_brackets(metrics['accuracy_ci95'])}**"
         return [line + f", macro F1 {metrics['macro_f1']:.3f}{in_brackets(metrics['macro_f1_ci95'])}{demo}"]
     except (KeyError, TypeError, ValueError):
         return ["The held-out look's metrics.json can't be understood."]

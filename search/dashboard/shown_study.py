@@ -110,7 +110,8 @@ class ShownStudy:
         if not self._write or not own:
             told = note_of(self.standing(), self.reader.location.studies_dir)
             text = f"{own}\n\n---\n\n{told}" if own else told
-        return self._trial_notes(stored) | {note_ver_key(None): stored.get(note_ver_key(None), 0)} | split_body(text, None) | dict(item.as_attribute() for item in self.evidence()[0])
+        note = {note_ver_key(None): stored.get(note_ver_key(None), 0)} | split_body(text, None)
+        return self._trial_notes(stored) | note | dict(item.as_attribute() for item in self.evidence()[0])
 
 
     def _trial_notes(self, stored: Mapping[str, Any]) -> dict[str, Any]:

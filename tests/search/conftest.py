@@ -153,3 +153,13 @@ def studies(tmp_path: Path) -> Iterator[Studies]:
     yield folder
     for driver in folder.drivers:
         driver.clean_up()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is kept in memory for a while: what is written is seen by the next request."""
+    monkeypatch.setattr("search.dashboard.folder_storage._LOOK_SECONDS", -1.0)
+    monkeypatch.setattr("search.dashboard.shown_study._FILES_SECONDS", -1.0)
+    monkeypatch.setattr("search.dashboard.study_reader._AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr("search.dashboard.study_reader._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("optuna_dashboard._app.get_trials", lambda cache, storage, study_id: storage.get_all_trials(study_id))

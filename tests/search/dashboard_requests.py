@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,3 +66,14 @@ def make_study(studies_dir: Path, name: str, values: tuple[float, ...] = (0.4, 0
 def dashboard(studies_dir: Path, write: bool = False, storage: str | None = None) -> Guard:
     """The whole application, as the command puts it together for loopback."""
     return Guard(make_app(FolderStorage(studies_dir, storage, write), studies_dir, write), {"127.0.0.1"}, None, write)
+
+
+def studies(app: Guard) -> dict[str, int]:
+    """Numbers of the studies that are listed, by their names."""
+    listed = json.loads(ask(app, "/api/studies").body)["study_summaries"]
+    return {each["study_name"]: each["study_id"] for each in listed}
+
+
+def detail(app: Guard, name: str) -> dict[str, Any]:
+    """What the page of a study is told."""
+    return json.loads(ask(app, f"/api/studies/{studies(app)[name]}").body)
