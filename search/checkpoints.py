@@ -6,7 +6,7 @@ study says so; those before it are removed only then. Anything the study does no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from search.depot import Depot
 from search.durable import is_leftover
@@ -30,6 +30,11 @@ class Checkpoints:
     def __init__(self, depot: Depot, limit_bytes: int) -> None:
         self._depot, self._limit = depot, limit_bytes
 
+    @property
+    def place(self) -> str:
+        """Path or URL of the folder that they lie in."""
+        return f"{self._depot.root}/{_FOLDER}"
+
     def where(self, trial: Trial) -> str:
         """Path or URL of the folder in which the worker makes one for each epoch it saves."""
         return f"{self._depot.root}/{self._of(trial)}"
@@ -52,16 +57,24 @@ class Checkpoints:
         """The trial has ended for good."""
         self._depot.remove(self._of(trial))
 
-    def clean(self, trials: Iterable[Trial]) -> None:
-        """At start, while no worker writes: remove what no trial that may go on speaks of, and what a kill left half-written."""
-        spoken_of = {t.checkpoint["folder"] for t in trials if t.end is None and t.checkpoint is not None}
+    def clean(self, trials: Collection[Trial]) -> list[Trial]:
+        """At start, while no worker writes: remove what no trial that may go on speaks of, and what a kill left half-written.
+
+        Returns
+        -------
+        list of Trial
+            Those that may go on and have no checkpoint here, though the study speaks of one: it was kept elsewhere, or removed.
+        """
+        going_on = {t.number: t.checkpoint["folder"] for t in trials if t.end is None and t.checkpoint is not None}
+        spoken_of, found = set(going_on.values()), self._depot.folders(_FOLDER)
         roots = {folder.partition("/")[0] for folder in spoken_of}
-        for root in self._depot.folders(_FOLDER):
+        for root in found:
             if root in roots:
                 self._depot.remove(f"{_FOLDER}/{root}", lambda name, root=root: f"{root}/{name}" not in spoken_of)
             else:
                 self._depot.remove(f"{_FOLDER}/{root}")
         self._depot.settle()
+        return [t for t in trials if t.number in going_on and going_on[t.number].partition("/")[0] not in found]
 
     @staticmethod
     def _of(trial: Trial) -> str:

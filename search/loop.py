@@ -66,7 +66,9 @@ class Loop:
         self._scheduler.rebuild(searched)
         if rules.between is not None:
             rules.between.rebuild(searched)
-        checkpoints.clean(owner.trials.values())
+        if begin_again := checkpoints.clean(owner.trials.values()):
+            told = f"trial {begin_again[0].number} begins" if len(begin_again) == 1 else f"{len(begin_again)} trials begin"
+            monitor.note(f"no checkpoint of theirs is in {checkpoints.place} any more, so {told} again at epoch 1, to the same values (was `artifacts` changed?)")
         self._drop_stale_confirmations()
 
     def _drop_stale_confirmations(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,14 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 from search.checkpoints import Checkpoints
 from search.depot import LocalDepot
 from search.durable import is_leftover, writing_whole
 from search.trial import Trial
 from search.worker import Errand, Failure, run_trial
-from tests.search.conftest import ROOT
-from tests.search.scripted import Scripted
+from tests.search.conftest import ROOT, Studies, until
+from tests.search.scripted import Scripted, curve
+from tests.search.scripted_driver import space_text
+from tests.search.soundness import finished_trials
 
 SPEC = {"family": "slow", "params": {"quality": 0.8, "width": 3}, "epochs": 9, "seed": 5}
 
@@ -113,6 +115,25 @@ def test_earlier_ones_go_when_the_study_knows_a_newer_and_later_ones_stay(tmp_pa
     assert [path.name for path in (tmp_path / "checkpoints" / "0003").iterdir()] == ["0009-0001"]
     kept.clean([])
     assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_checkpoints_that_are_kept_elsewhere_now_are_missed_and_their_trials_begin_again(studies: Studies, tmp_path: Path) -> None:
+    log, changes = tmp_path / "log", {"scheduler": "asha_promotion", "engine": "inline"}
+    driver = studies.start({"log": str(log), "epoch_seconds": 0.03}, **changes)
+    until(lambda: any(t.paused for t in studies.read().trials) if len(studies.epochs_logged(log)) >= 12 else driver.process.poll() is not None)
+    driver.kill(signal.SIGKILL)
+    driver.wait()
+    before = finished_trials(studies.read())
+    assert any(t.paused for t in studies.read().trials), driver.text
+    space = tmp_path / "elsewhere.yaml"
+    space.write_text(space_text(**changes) + f"artifacts: {tmp_path / 'elsewhere'}\n")
+    command = [sys.executable, "-m", "tests.search.scripted_driver", str(tmp_path), str(space), json.dumps({"log": str(log)})]
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"is in {tmp_path / 'elsewhere' / 's' / 'checkpoints'} any more" in again.stdout and "at epoch 1, to the same values" in again.stdout
+    trials = studies.read().trials
+    assert before.items() <= finished_trials(studies.read()).items() and sum(t.counts for t in trials) == 12 and all(t.end for t in trials)
+    assert all(value == curve(t.spec["params"]["quality"], epoch) for t in trials for epoch, value in t.reports.items())
 
 
 def paused_at(epoch: int) -> Trial:
