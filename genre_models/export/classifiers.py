@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +27,42 @@ def to_onnx(model: VectorModel) -> onnx.ModelProto:
     GenreModelsError
         skl2onnx can't convert it.
     """
+    from onnx import compose
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
     classifier = model.pipeline[-1]
-    options = {"zipmap": False} | ({"raw_scores": True} if model.temperature is not None else {})
+    options = {} if type(classifier).__name__ == "LinearSVC" else {"zipmap": False}  # a table, not a list of dictionaries, which that one never gives
+    options |= {"raw_scores": True} if model.temperature is not None else {}
     given = [(INPUT, FloatTensorType([None, model.n_features]))]
     try:
-        made = convert_sklearn(model.pipeline, "classifier", given, options={id(classifier): options}, target_opset=OPSET)
+        with _integers_for_booleans(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # that it asks scikit-learn for attributes that will go
+            made = convert_sklearn(model.pipeline, "classifier", given, options={id(classifier): options}, target_opset=OPSET)
+        made = compose.add_prefix(made, "fitted_")  # its own names may be ours
     except Exception as error:  # the converter raises what its parts raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise GenreModelsError(f"skl2onnx can't convert this {type(classifier).__name__} ({said})") from error
     _to_probabilities(made, classifier, model)
     return made
+
+
+@contextmanager
+def _integers_for_booleans() -> Iterator[None]:
+    """skl2onnx 1.20 describes trees with booleans among integers, which protobuf 7 refuses."""
+    from skl2onnx.common import _container
+
+    make_node = _container.make_node
+
+    def with_integers(*given: Any, **attributes: Any) -> Any:
+        plain = {key: [int(each) if isinstance(each, bool) else each for each in value] if isinstance(value, list) else value for key, value in attributes.items()}
+        return make_node(*given, **plain)
+
+    _container.make_node = with_integers
+    try:
+        yield
+    finally:
+        _container.make_node = make_node
 
 
 def _to_probabilities(made: onnx.ModelProto, classifier: Any, model: VectorModel) -> None:
@@ -57,6 +83,7 @@ def _to_probabilities(made: onnx.ModelProto, classifier: Any, model: VectorModel
     graph.node.append(helper.make_node("MatMul", [before, "known_to_all"], [OUTPUT]))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, model.n_classes]))
+    rename_ends(made, INPUT, OUTPUT)
     onnx.checker.check_model(made)
 
 

@@ -27,7 +27,7 @@ def load_network(path: Path) -> keras.Model:
 
 def to_saved_model(network: keras.Model, folder: Path, description: dict[str, Any]) -> None:
     """Write a SavedModel; the description goes where TensorFlow keeps what is a user's, ``assets.extra``."""
-    network.export(str(folder), format="tf_saved_model", verbose=False)
+    network.export(str(folder), format="tf_saved_model", verbose=False, input_signature=_signature(network))
     extra = folder / "assets.extra"
     extra.mkdir(exist_ok=True)
     (extra / DESCRIPTION).write_text(as_text(description), encoding="utf-8")
@@ -45,7 +45,7 @@ def to_tflite(network: keras.Model, path: Path, description: dict[str, Any]) -> 
     import tensorflow as tf
 
     try:
-        network.export(str(path), format="litert", verbose=False, target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]})
+        network.export(str(path), format="litert", verbose=False, input_signature=_signature(network), target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]})
     except Exception as error:  # the converter raises what its parts raise
         lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "ops:" in line] or [type(error).__name__]
         raise GenreModelsError(f"TensorFlow Lite can't express this network ({lines[0][:200]}); take --to onnx or --to saved_model") from error
@@ -65,13 +65,19 @@ def to_onnx(network: keras.Model, path: Path) -> onnx.ModelProto:
     import onnx
 
     try:
-        network.export(str(path), format="onnx", verbose=False, opset_version=OPSET)
+        network.export(str(path), format="onnx", verbose=False, input_signature=_signature(network), opset_version=OPSET)
         model = onnx.load(path)
     except Exception as error:  # the converter raises what its parts raise
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise GenreModelsError(f"tf2onnx can't convert this network ({said}); take --to saved_model") from error
     rename_ends(model, INPUT, OUTPUT)
     return model
+
+
+def _signature(network: keras.Model) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32, name=INPUT)]
 
 
 def rename_ends(model: onnx.ModelProto, name_in: str, name_out: str) -> None:

@@ -107,7 +107,7 @@ def test_what_is_asked_has_the_features_of_training(which, request, tmp_path):
 def check_features(looked: Looked, tmp_path: Path) -> None:
     """Development tracks through the command, against what is in the cache that was trained on."""
     paths = dict.fromkeys(track["path"] for track in looked.task["tracks"])
-    assert ask(looked, *paths, "--json", tmp_path / "p.json") == 0
+    assert ask(looked, *paths, "--json", tmp_path / "p.json", "--workers", 1) == 0
     said = {one["file"]: list(one["p"].values()) for one in json.loads((tmp_path / "p.json").read_text())["predictions"]}
     expected = trained_on(looked)
     for track, p in zip(looked.task["tracks"], expected, strict=True):
@@ -131,11 +131,12 @@ def test_sound_is_told_as_in_the_look_and_has_the_features_of_training(how, tmp_
     family, params, settings = SOUND_FAMILIES[how]
     looked = take_look(tmp_path, make_sounds(tmp_path / "corpus"), family, params, settings)
     shutil.rmtree(tmp_path / "studies" / ".seals")  # nothing but the model's folder is needed
-    assert ask(looked, *looked.paths, "--csv", tmp_path / "p.csv", "--segments") == 0
+    assert ask(looked, *looked.paths, "--csv", tmp_path / "p.csv", "--segments", "--workers", 1) == 0
     told = [row for row in read_csv(tmp_path / "p.csv")[1:] if row[1] == ""]
     assert [row[2:-1] for row in told] == looked.said()
     assert "takes sound, the first 1 s of a track" in capsys.readouterr().out
-    check_features(looked, tmp_path)
+    if how in ("mel", "handcrafted"):  # the others hear what the first does
+        check_features(looked, tmp_path)
 
 
 def test_folders_are_read_whole_and_what_can_not_be_read_is_named_and_counted(pictures, tmp_path, capsys):
