@@ -126,7 +126,7 @@ class Guard:
     @staticmethod
     def _too_large(environ: Environ) -> tuple[str, str, list[tuple[str, str]]] | None:
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit() or int(length) > BODY_BYTES:
+        if not length.isdecimal() or int(length) > BODY_BYTES:
             return "413 Content Too Large", f"at most {BODY_BYTES} bytes may be sent", []
         return None
 
