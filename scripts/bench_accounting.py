@@ -1,25 +1,29 @@
 """What accounting for costs costs: the same search with and without it, in turn.
 
     python scripts/bench_accounting.py                       4 rounds of 8 trials on two workers
-    python scripts/bench_accounting.py --rounds 6 --trials 12
+    python scripts/bench_accounting.py --rounds 6 --trials 24
+    python scripts/bench_accounting.py --alone 60            what a meter and a worker's sampling use by themselves, in a minute
 
 Real Ray, real TensorFlow, the demo corpus; every trial has its whole budget and every search the same seed, so all of them train the same networks.
 With accounting the machine is metered (CodeCarbon in a process of its own) and workers look at their processor time and sample their memory; without it
-neither is done. Told are the study's own seconds, from the first free worker to the end, and processor seconds of the whole command and all below it.
+neither is done. Told are the study's own seconds, from the first free worker to the end. The meter's start takes as long however long a search is, so short
+searches pay more than long ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -69,8 +73,8 @@ def search(arguments: list[str], mode: str) -> int:
     return run.main(arguments)
 
 
-def measure(folder: Path, mode: str, number: int, options: argparse.Namespace) -> tuple[float, float]:
-    """Seconds and processor seconds of one search."""
+def measure(folder: Path, mode: str, number: int, options: argparse.Namespace) -> float:
+    """Seconds of one search."""
     from search.study_view import read_study
 
     space = folder / f"{mode}-{number}.yaml"
@@ -78,33 +82,57 @@ def measure(folder: Path, mode: str, number: int, options: argparse.Namespace) -
     space.write_text(SPACE.format(mode=mode, round=number, measured=str(mode == "with").lower(), **given))
     places = ["--space", str(space), "--studies-dir", str(folder / "studies")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "scripts")))}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, __file__, "--search", mode, *places], env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     view = read_study(folder / "studies", f"{mode}-{number}")
     full = sum(trial.is_full for trial in view.trials)
     if full != options.trials or (view.cost is not None) != (mode == "with"):
         raise SystemExit(f"{mode}, round {number}: {full} of {options.trials} trials had the whole budget, energy {view.cost}")
-    return view.elapsed_seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return view.elapsed_seconds
 
 
 def compare(options: argparse.Namespace) -> None:
     """Run all, and print the table."""
     (ROOT / "studies").mkdir(exist_ok=True)
-    found: dict[str, list[tuple[float, float]]] = {mode: [] for mode in MODES}
+    found: dict[str, list[float]] = {mode: [] for mode in MODES}
     with tempfile.TemporaryDirectory(dir=ROOT / "studies", prefix=".bench-") as name:
         measure(Path(name), "without", 0, options)  # renders the corpus and makes the features
         for number in range(1, options.rounds + 1):
             for mode in MODES if number % 2 else reversed(MODES):
                 found[mode].append(measure(Path(name), mode, number, options))
-                print(f"round {number}, {mode}: {found[mode][-1][0]:.1f} s, {found[mode][-1][1]:.1f} s of processors", flush=True)
+                print(f"round {number}, {mode}: {found[mode][-1]:.1f} s", flush=True)
     print(f"\n{options.trials} trials of {options.epochs} epochs on {options.workers} workers, {options.rounds} rounds\n")
-    print("| accounting | seconds, median (range) | processor seconds, median (range) |\n|---|---|---|")
+    print("| accounting | seconds, median (range) |\n|---|---|")
     for mode in MODES:
-        print(f"| {mode} | {_spread([a for a, _ in found[mode]])} | {_spread([b for _, b in found[mode]])} |")
-    changes = [[100 * (a[i] / b[i] - 1) for a, b in zip(found["with"], found["without"], strict=True)] for i in (0, 1)]
-    told = [f"{statistics.median(each):+.1f} % ({min(each):+.1f} to {max(each):+.1f})" for each in changes]
-    print(f"\nwith against without, round by round: seconds {told[0]}, processor seconds {told[1]}")
+        print(f"| {mode} | {_spread(found[mode])} |")
+    changes = [100 * (a / b - 1) for a, b in zip(found["with"], found["without"], strict=True)]
+    print(f"\nwith against without, round by round: {statistics.median(changes):+.1f} % ({min(changes):+.1f} to {max(changes):+.1f})")
+
+
+def alone(seconds: float) -> None:
+    """Processor seconds of a meter beside a process that does nothing, at its start and later; and of a worker's sampling."""
+    from search.energy_section import EnergySettings
+    from search.meter import READING_SECONDS, Meter
+    from search.trial_cost import CostMeter, meters
+
+    meter, said = Meter(EnergySettings(country_iso_code="DEU"), delay_seconds=0.0), []
+    while sum("at" in each for each in said) < 2:
+        time.sleep(0.1)
+        said += meter.take()
+    process = psutil.Process(*meters)
+    start, held = _used(process), process.memory_info().rss / 2**20
+    time.sleep(seconds)
+    later = _used(process) - start
+    meter.close()
+    print(f"the meter: {start:.2f} s of processors and {held:.0f} MiB to start, then {100 * later / seconds:.2f} % of one core (a reading every {READING_SECONDS:g} s)")
+    before = time.process_time()
+    with CostMeter():
+        time.sleep(seconds)
+    print(f"a worker's sampling: {100 * (time.process_time() - before) / seconds:.2f} % of one core")
+
+
+def _used(process: psutil.Process) -> float:
+    found = process.cpu_times()
+    return found.user + found.system + found.children_user + found.children_system
 
 
 def _spread(values: list[float]) -> str:
@@ -119,7 +147,12 @@ def main() -> int:
     p.add_argument("--trials", type=int, default=8)
     p.add_argument("--epochs", type=int, default=9)
     p.add_argument("--workers", type=int, default=2)
-    compare(p.parse_args())
+    p.add_argument("--alone", type=float, metavar="SECONDS", help="instead of searches, the meter and the sampling by themselves")
+    options = p.parse_args()
+    if options.alone is not None:
+        alone(options.alone)
+    else:
+        compare(options)
     return 0
 
 

@@ -139,11 +139,9 @@ class Pool:
         SearchError
             Workers die one after another.
         """
-        try:
-            self._run()
-        finally:
-            if self._meters is not None:
-                self._meters.close()
+        self._run()
+        if self._meters is not None and head_answers():  # where it is gone, or all of Ray, meters end with this process
+            self._meters.close()
 
     def _run(self) -> None:
         letter = self._mailbox.exchange.remote({})
