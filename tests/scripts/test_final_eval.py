@@ -67,6 +67,8 @@ def test_the_verdict_is_told_and_written(studies, capsys):
     metrics, predictions = scores(studies)
     assert (metrics["trial"], metrics["look"], metrics["n_tracks"]) == (1, 1, 6)
     assert len(predictions.splitlines()) == 7
+    told = (studies / "one" / "final" / "card.md").read_text()
+    assert "24 tracks to learn from, 6 held out." in told and "Licence: unknown to this program" in told and "20% of each class held out at random" in told
 
 
 def test_the_verdict_tells_what_the_model_costs(studies, capsys):
