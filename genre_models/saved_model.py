@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from genre_models.archives import require_sound_archive
 from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
 from genre_models.features import CODE_VERSION
@@ -131,6 +132,9 @@ def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
     """
     from genre_models.final import load_predictor
 
+    for name in (*MODEL_FILES, "trunk.keras"):
+        if (model.folder / name).exists():
+            require_sound_archive(model.folder / name)
     if model.file.suffix == ".keras" or (model.folder / "trunk.keras").exists():
         from genre_models.framework import import_keras
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genre_models.archives import require_sound_archive
 from genre_models.durable import sha256_file
 from genre_models.errors import TrunkUnavailable
 from genre_models.memory import MIB, bounded_growth
@@ -97,6 +98,7 @@ def _of_model(path: Path) -> Arrays:
     import keras
 
     try:
+        require_sound_archive(path)
         with bounded_growth(512 + 6 * path.stat().st_size / MIB):
             model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the part that failed raises
