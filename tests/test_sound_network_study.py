@@ -95,10 +95,11 @@ def test_a_study_of_embeddings_from_the_search_to_a_prediction(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_file_that_is_no_network_ends_the_search_with_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_network_is_found_out_before_any_track_is_decoded(tmp_path: Path) -> None:
     network = tmp_path / "vggish.keras"
     network.write_bytes(b"no zip")
-    (tmp_path / "space.yaml").write_text(yaml.safe_dump(space(make_sounds(tmp_path / "music"), network)))
-    done = command("-m", "search.run", "--space", tmp_path / "space.yaml", "--studies-dir", tmp_path / "studies", seconds=100)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert f"features.weights: {network}: can't be loaded as a Keras model in safe mode" in done.stderr
+    features = {"classical": FeatureSettings(weights={"vggish": str(network)})}
+    values = {"classical": {"input": ["vggish"]}}
+    data = open_task(DataSettings(source=str(make_sounds(tmp_path / "music"))), features, 0, tmp_path / "cache", values=values, workers=1)
+    assert data.prepare_features(workers=1) == (0, 0, {})
+    assert data.unavailable["classical"].startswith(f"families.classical: features.weights: {network}: can't be loaded as a Keras model in safe mode")
