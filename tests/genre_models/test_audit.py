@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from genre_models.audit import audit_split
 from genre_models.audit import audit as audits
@@ -21,6 +23,7 @@ from genre_models.scan import Scan, ScanRow
 from genre_models.settings import DataSettings
 from genre_models.split import Split
 from genre_models.split import deal as deal_split
+from search import run
 from tests.genre_models.test_split import make_row
 
 
@@ -165,3 +168,17 @@ def test_a_hint_is_seldom_chance_and_a_difference_is_one(seed: int) -> None:
     assert hints(moved, is_positive)
     drawn = [hints(fact, np.random.default_rng([seed, i]).permutation(100) < 30) for i in range(40)]
     assert sum(drawn) <= 12
+
+
+def test_a_search_says_it_before_it_begins_and_is_silent_where_nothing_is_wrong(in_this_process: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genre_models.doctor.short_notes", lambda scan, corpus: ["a doubt of the doctor's"])
+    fair = dealt(make_rows())
+    torn = replace(fair, test=tuple(replace(row, sr=44_100) for row in fair.test))
+    for split, said in ((torn, 1), (fair, 0)):
+        console = Console(record=True, width=400)
+        data = SimpleNamespace(scan=None, corpus=None, split=split, cache_dir=tmp_path)
+        doubts = run._tell_doubts(data, SimpleNamespace(study="mine"), console)
+        lines = console.export_text().splitlines()
+        assert sum(line.startswith("audit: WARNING: train from held out") for line in lines) == said
+        assert ("audit: the whole answer: python scripts/audit.py --study mine" in lines) == bool(said)
+        assert doubts[0] == "a doubt of the doctor's" and len(doubts) == 1 + said and all(doubt.startswith("WARNING") for doubt in doubts[1:])
