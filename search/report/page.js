@@ -152,12 +152,22 @@
   fill("choose-cost", Object.entries(data.costs).map(([name, cost]) => [name, cost.label]), () => draw("plot-costs"));
   const drawn = new Map(plots.map(([id, how]) => [document.getElementById(id), how]));
   document.querySelectorAll("[data-curve]").forEach((where) => drawn.set(where, drawCurve));
-  const draw = (id) => { const where = document.getElementById(id); drawn.get(where)(where); };
-  const drawAll = () => drawn.forEach((how, where) => { if (where.offsetParent !== null) how(where); });  // what is folded away has no width yet
-  document.querySelectorAll("details").forEach((each) => each.addEventListener("toggle", () => each.querySelectorAll("[data-curve]").forEach((where) => { if (each.open) drawCurve(where); })));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  matchMedia("(max-width: 760px)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", drawAll);
-  drawAll();
+  const waiting = new Set(drawn.keys());
+  const drawOne = (where) => { waiting.delete(where); drawn.get(where)(where); };
+  const draw = (id) => drawOne(document.getElementById(id));
+  const again = () => drawn.forEach((how, where) => { if (!waiting.has(where)) how(where); });
+  // What lies further down is drawn when somebody comes near, and what is folded away when it is opened.
+  const watch = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (!entry.isIntersecting) return;
+    watch.unobserve(entry.target);
+    if (waiting.has(entry.target)) drawOne(entry.target);
+  }), { rootMargin: "50%" });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  matchMedia("(max-width: 760px)").addEventListener("change", again);
+  addEventListener("beforeprint", () => waiting.forEach((where) => { if (where.offsetParent !== null) drawOne(where); }));
+  drawn.forEach((how, where) => {
+    if (where.offsetParent !== null && where.getBoundingClientRect().top < 1.2 * innerHeight) drawOne(where);
+    else watch.observe(where);
+  });
   document.documentElement.dataset.drawnMs = performance.now().toFixed(0);
 })();

@@ -126,11 +126,14 @@ def test_a_browser_draws_all_plots_within_the_policy_and_two_seconds(chromium: s
 
     bench_report.make_study(tmp_path, trials, "asha")
     page = write_report(read_study(tmp_path, "many"), tmp_path / "many", statistics=resampling, doubts=[])
-    milliseconds, document, log = bench_report.open_page(chromium, page, width=width)
+    milliseconds, document, log = bench_report.open_page(chromium, page, width=width, height=9_000)
     for plot in ("plot-curves", "plot-survival", "plot-costs"):
         assert re.search(rf'id="{plot}"[^>]*class="[^"]*js-plotly-plot|class="[^"]*js-plotly-plot[^>]*id="{plot}"', document), plot
     assert "CONSOLE" not in log, log  # no error, nothing that the policy had to block
     assert milliseconds < 2000 * 3  # three times what it must be on a free machine
+    below = bench_report.open_page(chromium, page, width=width, height=700)[1]
+    drawn = re.compile(r'js-plotly-plot[^>]*id="plot-costs"|id="plot-costs"[^>]*js-plotly-plot')
+    assert drawn.search(document) and not drawn.search(below), "what is far below waits until somebody comes near"
 
 
 @pytest.mark.slow
