@@ -6,6 +6,10 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from genre_models.errors import GenreModelsError
 
 
 def import_keras() -> None:
@@ -13,15 +17,24 @@ def import_keras() -> None:
     if "keras" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with hushed():
+        import keras  # noqa: F401
+
+        # Every trial is a new network, and TensorFlow would warn of each that it is traced anew.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Keep what is printed to standard error meanwhile, in C++ too, and show it only if something fails that has no words of our own."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            import keras  # noqa: F401
-
-            # Every trial is a new network, and TensorFlow would warn of each that it is traced anew.
-            logging.getLogger("tensorflow").setLevel(logging.ERROR)
+            yield
+        except GenreModelsError:
+            raise
         except BaseException:
             said.seek(0)
             os.write(kept, said.read())

@@ -52,9 +52,25 @@ def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
 
 
 def with_float32_input(model: keras.Model, name: str) -> keras.Model:
-    """The same layers, in float32, behind an input of that name that takes float32, whatever type the features are kept in."""
+    """The same layers, in float32, behind an input of that name that takes float32, whatever type the features are kept in.
+
+    Normalisations hold what they learned outside their weights, where converters do not find it; here it stands in layers of constants.
+    """
     import keras
 
     model = in_float32(model)
-    inputs = keras.Input(model.input_shape[1:], dtype="float32", name=name)
-    return keras.models.clone_model(model, input_tensors=[inputs] if isinstance(model.input, list) else inputs, clone_function=lambda layer: layer)
+    inputs = keras.Input(model.inputs[0].shape[1:], dtype="float32", name=name)
+    given = [inputs] if isinstance(model.input, list) else inputs
+    cloned = keras.models.clone_model(model, input_tensors=given, clone_function=_in_constants)
+    return keras.Model(inputs, cloned.outputs[0])  # of one tensor, not of a list of one
+
+
+def _in_constants(layer: keras.layers.Layer) -> keras.layers.Layer:
+    import keras
+    import numpy as np
+
+    if not isinstance(layer, keras.layers.Normalization) or layer.invert:
+        return layer
+    mean, deviation = np.asarray(layer.mean), np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())
+    shifted, scaled = keras.layers.Rescaling(1.0, -mean, dtype="float32"), keras.layers.Rescaling(1 / deviation, dtype="float32")
+    return keras.Sequential([shifted, scaled], name=f"{layer.name}_constants")

@@ -96,11 +96,16 @@ def _decision_matrix(classifier: Any) -> np.ndarray:
 def behind(trunk: onnx.ModelProto, classifier: onnx.ModelProto) -> onnx.ModelProto:
     """The classifier on what a pretrained network gives, as one model."""
     import onnx
-    from onnx import compose
+    from onnx import compose, helper
 
     trunk, classifier = (compose.add_prefix(model, prefix) for model, prefix in ((trunk, "trunk_"), (classifier, "classifier_")))
-    version = max(trunk.ir_version, classifier.ir_version)
-    trunk.ir_version = classifier.ir_version = version
+    trunk.ir_version = classifier.ir_version = max(trunk.ir_version, classifier.ir_version)
+    newest: dict[str, int] = {}
+    for each in (*trunk.opset_import, *classifier.opset_import):
+        newest[each.domain] = max(each.version, newest.get(each.domain, 0))
+    for model in (trunk, classifier):
+        del model.opset_import[:]
+        model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in newest.items())
     joined = compose.merge_models(trunk, classifier, io_map=[(f"trunk_{OUTPUT}", f"classifier_{INPUT}")])
     rename_ends(joined, INPUT, OUTPUT)
     onnx.checker.check_model(joined)

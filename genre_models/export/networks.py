@@ -77,7 +77,7 @@ def to_onnx(network: keras.Model, path: Path) -> onnx.ModelProto:
 def _signature(network: keras.Model) -> list[Any]:
     import tensorflow as tf
 
-    return [tf.TensorSpec((None, *network.input_shape[1:]), tf.float32, name=INPUT)]
+    return [tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.float32, name=INPUT)]
 
 
 def rename_ends(model: onnx.ModelProto, name_in: str, name_out: str) -> None:

@@ -90,10 +90,10 @@ def _cached_rows(model: SavedModel) -> np.ndarray | None:
 def _cached_table(cache: Path, table: dict[str, Any]) -> np.ndarray | None:
     for folder in sorted(cache.glob("table-*")):
         try:
-            facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+            facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["facts"]
             if (facts["sha256"], facts["columns"]) == (table.get("sha256"), table["columns"]):
                 return np.array(np.load(folder / "rows.npy", mmap_mode="r", allow_pickle=False)[:MOST_TRACKS])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # another table's, or being made
     return None
 

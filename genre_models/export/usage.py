@@ -28,7 +28,9 @@ def probabilities(x):
 try:
     from ai_edge_litert.interpreter import Interpreter
 except ImportError:
-    from tensorflow.lite import Interpreter
+    import tensorflow as tf
+
+    Interpreter = tf.lite.Interpreter
 
 interpreter = Interpreter(model_path=os.path.join(here, "{file}"))
 about = json.loads(zipfile.ZipFile(os.path.join(here, "{file}")).read("description.json"))

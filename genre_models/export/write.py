@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from genre_models.errors import GenreModelsError
 from genre_models.export import INPUT, LARGEST_DIFFERENCE
 from genre_models.export.description import as_text, describe
 from genre_models.export.usage import usage_text
+from genre_models.framework import hushed
 
 if TYPE_CHECKING:
     from genre_models.saved_model import SavedModel
@@ -92,8 +95,9 @@ def export_model(model: SavedModel, to: str, folder: Path, check: Sequence[str] 
     folder.mkdir(parents=True, exist_ok=True)
     try:
         _remove(partial)
-        _convert(model, to, partial, description)
-        found = _in_batches(open_exported(partial, to), items)
+        with hushed_errors():
+            _convert(model, to, partial, description)
+            found = _in_batches(open_exported(partial, to), items)
         expected = _in_batches(predict, items)
         difference = float(np.abs(found - expected).max())
         if not difference <= LARGEST_DIFFERENCE:  # NaN too
@@ -112,6 +116,14 @@ def export_model(model: SavedModel, to: str, folder: Path, check: Sequence[str] 
     fsync_tree(folder)
     same = int((found.argmax(axis=1) == expected.argmax(axis=1)).sum())
     return Exported(target, usage, _size(target), difference, same, len(items), compared_on)
+
+
+@contextmanager
+def hushed_errors() -> Iterator[None]:
+    """What converters and runtimes print, in Python and C++, is kept: an error that they raise has its own words."""
+    with warnings.catch_warnings(), hushed():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _require(to: str, model: SavedModel) -> None:
