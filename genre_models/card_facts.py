@@ -97,10 +97,14 @@ def _part(metrics: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _spent(seconds: float | None, cost: Mapping[str, Any]) -> str:
     wall = cost.get("wall_seconds", seconds)
-    said = [] if wall is None else [f"{wall:.0f} s"]
-    said += [f"{cost['cpu_seconds']:.0f} s of processors"] if cost.get("cpu_seconds") is not None else []
+    said = [] if wall is None else [_seconds(wall)]
+    said += [f"{_seconds(cost['cpu_seconds'])} of processors"] if cost.get("cpu_seconds") is not None else []
     said += [f"{cost['peak_ram_mib']:.0f} MiB"] if cost.get("peak_ram_mib") is not None else []
     return ", ".join(said)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def _energy(metrics: Mapping[str, Any]) -> str:

@@ -83,7 +83,7 @@ def test_costs_are_told_as_far_as_they_were_measured():
     told = card(metrics(**COSTS), pipeline())
     for line in (
         "| training | 12 s, 20 s of processors, 700 MiB |",
-        "| evaluation, once | 2 s |",
+        "| evaluation, once | 2.0 s |",
         "| energy and CO₂ of both | 1.2 Wh, 0.4 g CO₂ (cpu modelled, ram constant, grid of DEU) |",
         "| one track, in use | features 12.3 ms (95 % under 20), network 3.2 ms (95 % under 4) for a clip of 29.7 s, 1 thread |",
         "| on disk | 0.12 MB |",
