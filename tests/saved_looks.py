@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
 from genre_models import look, retrain
 from genre_models.families import FAMILIES
+from genre_models.features.store import FeatureStore
+from genre_models.final import load_predictor
 from genre_models.prepare import TaskData, open_task
+from genre_models.segments import by_track, cut
 from genre_models.settings import DataSettings, FeatureSettings
+from genre_models.sources import development_data
+from scripts import predict
 from tests import tiny_study
 
 SILENT = look.Said(lambda line: None, lambda epoch, metrics: None, lambda done, total, what: None)
@@ -95,3 +102,31 @@ def write_csv(path: Path, rows: list[list[str]]) -> Path:
 def read_csv(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.reader(stream))
+
+
+def ask(looked: Looked, *more: object) -> int:
+    """scripts/predict.py in this process."""
+    return predict.main(["--model", str(looked.final), *map(str, more)])
+
+
+def trained_on(looked: Looked) -> np.ndarray:
+    """What the saved model says of the development tracks, from the features that it was trained on."""
+    model, ids = load_predictor(looked.final / "model"), [track["id"] for track in looked.task["tracks"]]
+    data = development_data(looked.spec, looked.task, looked.task["tracks"])
+    segments = getattr(data, "segments", 1)
+    if hasattr(data, "items_of") and looked.task["kind"] == "table":
+        return np.stack([model(data.features(data.items_of([id])[0])).mean(axis=0) for id in ids])
+    pipeline = json.loads((looked.final / "model" / "pipeline.json").read_text())
+    store = FeatureStore(looked.task["cache_dir"], pipeline["input"]["kind"], pipeline["input"]["features"], looked.task["tracks"])
+    return by_track(model(cut(store.features(ids), segments)), segments)
+
+
+def check_features(looked: Looked, tmp_path: Path) -> None:
+    """Development tracks through the command, against what is in the cache that was trained on."""
+    paths = dict.fromkeys(track["path"] for track in looked.task["tracks"])
+    assert ask(looked, *paths, "--json", tmp_path / "p.json", "--workers", 1) == 0
+    said = {one["file"]: list(one["p"].values()) for one in json.loads((tmp_path / "p.json").read_text())["predictions"]}
+    expected = trained_on(looked)
+    for track, p in zip(looked.task["tracks"], expected, strict=True):
+        assert said[track["id"] if track["id"] in said else str(track["path"])] == pytest.approx(p.tolist(), abs=2e-6), track["id"]
+    assert looked.task["kind"] == "table" or len(said) == len(expected)

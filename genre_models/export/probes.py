@@ -119,7 +119,8 @@ def _made_up(model: SavedModel) -> tuple[np.ndarray, str]:
             path = Path(folder) / f"{style.name}.wav"
             soundfile.write(path, render_track(style.name, 0, 1, _SECONDS), SR)
             made.append(compute_features(model.kind, model.input["features"], path))
-    return cut(np.stack(made), model.segments), f"{len(made)} tracks of demo music"
+    items = cut(np.stack(made), model.segments)
+    return items, f"{len(items)} items of {len(made)} tracks of demo music"
 
 
 def _like_training(model: SavedModel, rng: np.random.Generator) -> np.ndarray:

@@ -11,12 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genre_models.final import load_predictor
-from genre_models.segments import by_track, cut
-from genre_models.sources import development_data
 from scripts import predict
 from tests import tiny_study
-from tests.saved_looks import CNN, Looked, make_sounds, make_table, read_csv, take_look, write_csv
+from tests.saved_looks import CNN, Looked, ask, check_features, make_table, read_csv, take_look, write_csv
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,10 +40,6 @@ def rows(tmp_path_factory) -> Looked:
     """A classifier of scikit-learn on two rows a track."""
     folder = tmp_path_factory.mktemp("rows")
     return take_look(folder, f"table:{make_table(folder / 'features.csv')}", "classical", {"model": "rbf_svm", "input": "table"})
-
-
-def ask(looked: Looked, *more: object) -> int:
-    return predict.main(["--model", str(looked.final), *map(str, more)])
 
 
 def held_out_table(looked: Looked, path: Path) -> Path:
@@ -84,59 +77,9 @@ def test_rows_of_a_table_are_told_as_in_the_look_in_any_order_of_columns_and_wit
     assert [row[1:-1] for row in read_csv(tmp_path / "q.csv")[1:]] == rows.said()
 
 
-def trained_on(looked: Looked) -> np.ndarray:
-    """What the saved model says of the development tracks, from the features that it was trained on."""
-    model, ids = load_predictor(looked.final / "model"), [track["id"] for track in looked.task["tracks"]]
-    data = development_data(looked.spec, looked.task, looked.task["tracks"])
-    segments = getattr(data, "segments", 1)
-    if hasattr(data, "items_of") and looked.task["kind"] == "table":
-        return np.stack([model(data.features(data.items_of([id])[0])).mean(axis=0) for id in ids])
-    from genre_models.features.store import FeatureStore
-
-    pipeline = json.loads((looked.final / "model" / "pipeline.json").read_text())
-    store = FeatureStore(looked.task["cache_dir"], pipeline["input"]["kind"], pipeline["input"]["features"], looked.task["tracks"])
-    return by_track(model(cut(store.features(ids), segments)), segments)
-
-
 @pytest.mark.parametrize("which", ["pictures", "rows"])
 def test_what_is_asked_has_the_features_of_training(which, request, tmp_path):
-    looked = request.getfixturevalue(which)
-    check_features(looked, tmp_path)
-
-
-def check_features(looked: Looked, tmp_path: Path) -> None:
-    """Development tracks through the command, against what is in the cache that was trained on."""
-    paths = dict.fromkeys(track["path"] for track in looked.task["tracks"])
-    assert ask(looked, *paths, "--json", tmp_path / "p.json", "--workers", 1) == 0
-    said = {one["file"]: list(one["p"].values()) for one in json.loads((tmp_path / "p.json").read_text())["predictions"]}
-    expected = trained_on(looked)
-    for track, p in zip(looked.task["tracks"], expected, strict=True):
-        assert said[track["id"] if track["id"] in said else str(track["path"])] == pytest.approx(p.tolist(), abs=2e-6), track["id"]
-    assert looked.task["kind"] == "table" or len(said) == len(expected)
-
-
-SOUND_FAMILIES = {
-    "mel": ("cnn", CNN | {"segments": 2}, {"n_mels": 32, "clip_seconds": "auto"}),
-    "handcrafted": ("classical", {"model": "logistic", "input": "handcrafted"}, {"clip_seconds": "auto"}),
-    "network": ("mobilenet", {"head_units": "8", "cut": "conv_pw_3_relu"}, {"n_mels": 32, "clip_seconds": "auto", "weights": "random", "trunk_side": 32}),
-    "network-classical": (
-        "classical", {"model": "logistic", "input": "mobilenet/conv_pw_3_relu"}, {"n_mels": 32, "clip_seconds": "auto", "weights": "random", "trunk_side": 32}
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("how", SOUND_FAMILIES)
-def test_sound_is_told_as_in_the_look_and_has_the_features_of_training(how, tmp_path, capsys):
-    family, params, settings = SOUND_FAMILIES[how]
-    looked = take_look(tmp_path, make_sounds(tmp_path / "corpus"), family, params, settings)
-    shutil.rmtree(tmp_path / "studies" / ".seals")  # nothing but the model's folder is needed
-    assert ask(looked, *looked.paths, "--csv", tmp_path / "p.csv", "--segments", "--workers", 1) == 0
-    told = [row for row in read_csv(tmp_path / "p.csv")[1:] if row[1] == ""]
-    assert [row[2:-1] for row in told] == looked.said()
-    assert "takes sound, the first 1 s of a track" in capsys.readouterr().out
-    if how in ("mel", "handcrafted"):  # the others hear what the first does
-        check_features(looked, tmp_path)
+    check_features(request.getfixturevalue(which), tmp_path)
 
 
 def test_folders_are_read_whole_and_what_can_not_be_read_is_named_and_counted(pictures, tmp_path, capsys):
