@@ -11,23 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from genre_models.archives import require_sound_archive
 from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
-from genre_models.features import CODE_VERSION
 from genre_models.memory import MIB, bounded_growth
-from genre_models.settings import FeatureSettings
-from genre_models.sound_networks import HASHES, NETWORKS, features_with_copy
+from genre_models.pipeline_check import check_pipeline
+from genre_models.sound_networks import features_with_copy
 
 if TYPE_CHECKING:
     import numpy as np
 
 PIPELINE, METRICS = "pipeline.json", "metrics.json"
 MODEL_FILES = ("model.keras", "model.skops")
-KINDS = ("audio", "image", "handcrafted", "table", *NETWORKS)
-_SCHEMA = 1
 #: What loading a model may take: a file may declare, or unpack to, anything.
 _GROWTH_MIB, _GROWTH_PER_MIB = 512, 6
 _LARGEST_JSON = 64 * 2**20  # bytes; a history of a thousand epochs takes a few hundred kilobytes
@@ -110,7 +105,7 @@ def open_saved(path: str | Path) -> SavedModel:
     """
     folder = _model_folder(Path(path).expanduser())
     pipeline = _read_json(folder / PIPELINE)
-    _check_pipeline(folder / PIPELINE, pipeline)
+    check_pipeline(folder / PIPELINE, pipeline)
     metrics_path, prefix = _metrics_of(folder)
     metrics = None if metrics_path is None else _read_json(metrics_path)
     if metrics is None:
@@ -206,42 +201,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         return found
     except (OSError, ValueError, RecursionError) as error:
         raise GenreModelsError(f"{path}: can't be read ({getattr(error, 'strerror', None) or first_line(error)}): bring it back as it was saved") from error
-
-
-def _check_pipeline(path: Path, pipeline: Mapping[str, Any]) -> None:
-    """Refuse what no model of this project says; features are bounded, so that no file asks for all memory."""
-
-    def must(holds: bool, key: str, what: str) -> None:
-        if not holds:
-            raise GenreModelsError(f"{path}: {key}: {what}; bring the file back as it was saved")
-
-    must(pipeline.get("schema") == _SCHEMA, "schema", f"found {pipeline.get('schema')!r}, this version reads {_SCHEMA}")
-    version = pipeline.get("features_version", CODE_VERSION)  # models of before do not say
-    if version != CODE_VERSION:
-        raise GenreModelsError(f"{path}: its features are of version {version}, this program makes version {CODE_VERSION}: use the program that made the model")
-    labels, found = pipeline.get("labels"), pipeline.get("input", pipeline)
-    must(isinstance(labels, list) and len(labels) > 1 and all(isinstance(label, str) for label in labels), "labels", "must be two texts or more")
-    must(isinstance(pipeline.get("spec"), dict) and isinstance(pipeline["spec"].get("family"), str), "spec.family", "must be a text")
-    must({"study", "trial", "features", "kind"} <= pipeline.keys(), "study, trial, features, kind", "must be there")
-    must(isinstance(found, dict) and found.get("kind") in KINDS, "input.kind", f"must be one of {', '.join(KINDS)}")
-    segments, temperature = pipeline.get("segments", 1), pipeline.get("temperature")
-    must(type(segments) is int and 1 <= segments <= 60, "segments", "must be a whole number from 1 to 60")
-    must(temperature is None or (isinstance(temperature, (int, float)) and 0 < temperature < 1e6), "temperature", "must be a number above 0")
-    try:
-        given = found.get("features")
-        settings = FeatureSettings.of_resolved(given)
-        must(settings.clip_seconds != "auto", "features.clip_seconds", "must be a number of seconds")
-    except ValidationError as error:
-        first = error.errors()[0]
-        must(False, ".".join(["features", *map(str, first["loc"])]), first["msg"])
-    if found["kind"] in NETWORKS:
-        hashes = given.get(HASHES)
-        must(isinstance(hashes, dict) and isinstance(hashes.get(found["kind"]), str), f"input.features.{HASHES}", "must have the hash of the network's file")
-        must(isinstance(settings.weights, dict) and found["kind"] in settings.weights, "input.features.weights", "must name the network's file")
-    table = found.get("table")
-    if found["kind"] == "table":
-        columns = table.get("columns") if isinstance(table, dict) else None
-        must(isinstance(columns, list) and bool(columns) and all(isinstance(name, str) for name in columns), "input.table.columns", "must be names")
 
 
 def _recorded_hashes(metrics: Mapping[str, Any], prefix: str) -> dict[str, str]:

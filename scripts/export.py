@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 from rich.console import Console
 
+from genre_models.doctor.findings import shown
 from genre_models.errors import GenreModelsError
 from genre_models.export import FORMATS, LARGEST_DIFFERENCE
 from genre_models.saved_model import SavedModel, open_saved
@@ -77,7 +78,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
     started = time.perf_counter()
     model = open_saved(options.model or options.studies_dir / options.study / "final")
     folder = (options.output or _beside(model)).expanduser().absolute()
-    console.print(f"model: {model.name}{' (demo: synthesised music)' if model.pipeline.get('demo') else ''}")
+    console.print(f"model: {shown(model.name)}{' (demo: synthesised music)' if model.pipeline.get('demo') else ''}")
     if model.unchecked is not None:
         console.print(f"note: {model.unchecked}: that this is the model that was evaluated is not checked")
     made = export_model(model, options.to, folder, options.check)

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 
 from rich.console import Console
 
+from genre_models.doctor.findings import shown
 from genre_models.errors import GenreModelsError
 from genre_models.saved_model import SavedModel, load_saved, open_saved
 from search.errors import SearchError
@@ -180,7 +181,7 @@ def _tell_model(console: Console, model: SavedModel, listed: Listed, temperature
 
 
 def _tell_totals(console: Console, counts: Counter[str], unread: int, listed: Listed, seconds: float, loading: float) -> None:
-    said = ", ".join(f"{label} {n}" for label, n in counts.most_common())
+    said = ", ".join(f"{shown(label)} {n}" for label, n in counts.most_common())
     failed = f", {unread} could not be read (named above)" if unread else ""
     console.print(f"{counts.total()} of {len(listed.sources)} tracks predicted{failed}{': ' + said if said else ''}")
     console.print(f"{counts.total() / max(seconds, 1e-9):.1f} clips/s: {counts.total()} in {seconds:.1f} s, and {loading:.1f} s to load the model")

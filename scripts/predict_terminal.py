@@ -33,7 +33,7 @@ def model_in_words(model: SavedModel, temperature: float | None) -> list[str]:
     if _TAKES[model.kind] == "sound":
         opening = f", the first {model.input['features']['clip_seconds']:g} s of a track"
     windows = f" in {model.segments} windows" if model.segments > 1 else ""
-    lines = [f"model: {model.name}{demo}; takes {_TAKES[model.kind]}{opening}{windows}; {len(model.labels)} classes{scored}"]
+    lines = [f"model: {shown(model.name)}{demo}; takes {_TAKES[model.kind]}{opening}{windows}; {len(model.labels)} classes{scored}"]
     if model.unchecked is not None:
         lines.append(f"note: {model.unchecked}: that this is the model that was evaluated is not checked")
     if temperature is not None:
@@ -57,12 +57,12 @@ class TerminalSink:
         if self._silent:
             return
         self._header()
-        (label, p), *others = found.best(self._top)
+        (label, p), *others = ((shown(label), p) for label, p in found.best(self._top))
         behind = ", ".join(f"{other} {value:.2f}" for other, value in others)
         votes = f"  {_votes(found):24}" if self._model.segments > 1 else ""
         self._console.print(Text.assemble((f"{label:{self._width}}", "bold"), f"  {p:.3f}  {behind:{self._next}}{votes}  {shown(found.name)}"))
         for number, part in enumerate(found.parts if self._segments else ()):
-            self._console.print(Text(f"  {self._span(number):16}  {found.labels[part.argmax()]:{self._width}}  {part.max():.3f}", "dim"))
+            self._console.print(Text(f"  {self._span(number):16}  {shown(found.labels[part.argmax()]):{self._width}}  {part.max():.3f}", "dim"))
 
     def end(self, totals: dict[str, Any]) -> None:
         """The totals are told by the command."""
@@ -79,7 +79,7 @@ class TerminalSink:
 
 
 def _votes(found: Prediction) -> str:
-    return ", ".join(f"{label} {n}" for label, n in found.votes().items())
+    return ", ".join(f"{shown(label)} {n}" for label, n in found.votes().items())
 
 
 class Speed:

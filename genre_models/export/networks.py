@@ -45,7 +45,8 @@ def to_tflite(network: keras.Model, path: Path, description: dict[str, Any]) -> 
     import tensorflow as tf
 
     try:
-        network.export(str(path), format="litert", verbose=False, input_signature=_signature(network), target_spec={"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]})
+        target = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+        network.export(str(path), format="litert", verbose=False, input_signature=_signature(network), target_spec=target)
     except Exception as error:  # the converter raises what its parts raise
         lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "ops:" in line] or [type(error).__name__]
         raise GenreModelsError(f"TensorFlow Lite can't express this network ({lines[0][:200]}); take --to onnx or --to saved_model") from error

@@ -129,8 +129,9 @@ def usage_text(description: dict[str, Any], to: str, file: str) -> str:
         Name of the exported file.
     """
     kind = description["kind"]
+    model = " ".join(f"{description['family']} of study {description['study']}, trial {description['trial']}".split())  # a comment has one line
     head = (
-        f'# {file}: {description["family"]} of study {description["study"]}, trial {description["trial"]}: {len(description["labels"])} classes, by {description["input"]["values"]}.\n'
+        f"# {file}: {model}: {len(description['labels'])} classes, by {description['input']['values']}.\n"
         f"# Needs: pip install {_INSTALL[to]}{_FEATURES_NEED[kind]}\n"
         f"# Run: python THIS_FILE {'TABLE.csv' if kind == 'table' else 'FILE'}\n"
         f"# Input {description['input']['shape']} float32, output {description['output']['shape']} float32, in the order of the labels.\n"
@@ -138,4 +139,5 @@ def usage_text(description: dict[str, Any], to: str, file: str) -> str:
     is_vector = kind not in _FEATURES
     ask = _ASK["table" if kind == "table" else "vector" if is_vector else "windows"]
     opened = _OPEN[to].format(file=file)
-    return f"{head}import json\nimport os\nimport sys\n\nimport numpy as np\n\nhere = os.path.dirname(os.path.abspath(__file__))\n\n{opened}\n{_FEATURES['vector' if is_vector else kind]}\n{ask}"
+    begin = f"{head}import json\nimport os\nimport sys\n\nimport numpy as np\n\nhere = os.path.dirname(os.path.abspath(__file__))\n\n"
+    return f"{begin}{opened}\n{_FEATURES['vector' if is_vector else kind]}\n{ask}"

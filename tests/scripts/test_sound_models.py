@@ -17,7 +17,7 @@ NETWORK = {"weights": "random", "trunk_side": 32}
 WAYS = {
     "mel": ("cnn", CNN | {"segments": 2}, {}, ["onnx", "tflite"]),
     "handcrafted": ("classical", {"model": "logistic", "input": "handcrafted"}, {}, []),
-    "network": ("mobilenet", {"head_units": "8", "cut": "conv_pw_3_relu", "channels": "colour"}, NETWORK, ["onnx", "tflite", "saved_model"]),
+    "network": ("mobilenet", {"head_units": "8", "cut": "conv_pw_3_relu", "channels": "colour"}, NETWORK, ["onnx", "tflite"]),
     "network-classical": ("classical", {"model": "logistic", "input": "mobilenet/conv_pw_3_relu"}, NETWORK, ["onnx"]),
 }
 
