@@ -110,7 +110,7 @@ def test_samples_too_large_leave_one_track_out_with_a_reason(tmp_path: Path, wri
     prepared = store.prepare(workers=1)
     assert prepared.decoded == 1
     assert list(prepared.failed) == ["loud"]
-    assert "loud.wav: holds samples of up to" in prepared.failed["loud"]
+    assert "loud.wav: holds samples a million times beyond full scale" in prepared.failed["loud"]
     assert np.isfinite(store.features(["fine"])).all()
 
 
