@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.accounts import Accounts
 from search.energy_section import EnergySettings
+from search.engines.ray_connect import head_answers
 from search.meter import READING_SECONDS, Meter
 
 #: The last readings of all nodes together are waited for so long.
@@ -72,6 +73,8 @@ class NodeMeters:
                 self._take(node, reference)
         for node, pids in workers.items():
             if node not in self._actors:
+                if not head_answers():
+                    return  # without the head, actors are waited for until the process is ended; the pool sees that it is gone
                 here = NodeAffinitySchedulingStrategy(node, soft=False)
                 self._actors[node] = NodeMeter.options(scheduling_strategy=here).remote(self._accounts.settings)
             if node not in self._asked:
