@@ -16,27 +16,10 @@ from genre_models.export import runtimes
 from genre_models.final import load_predictor
 from scripts import export
 from tests import tiny_study
-from tests.saved_looks import CNN, Looked, make_table, read_csv, take_look, write_csv
+from tests.saved_looks import Looked, read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
 NAMES = {"onnx": "model.onnx", "tflite": "model.tflite", "saved_model": "saved_model"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse_pictures():
-    from genre_models import plots
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "DOTS_PER_INCH", 40)
-        yield
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Looked:
-    """A network that was trained in bfloat16, and sees three windows of a picture."""
-    folder = tmp_path_factory.mktemp("pictures")
-    corpus = tiny_study.make_corpus(folder / "corpus")
-    return take_look(folder, corpus, "cnn", CNN | {"segments": 3}, {"image_size": tiny_study.SIZE}, precision="bfloat16")
 
 
 def command(looked: Looked, to: str, *more: object) -> int:
@@ -129,12 +112,6 @@ def test_classifiers_say_the_same_in_onnx(model, classes, tmp_path):
     assert found.shape == expected.shape == (200, len(classes) + 1) and not found[:, 0].any()
     assert found == pytest.approx(expected, abs=1e-4)
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.99
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> Looked:
-    folder = tmp_path_factory.mktemp("rows")
-    return take_look(folder, f"table:{make_table(folder / 'features.csv')}", "classical", {"model": "rbf_svm", "input": "table"})
 
 
 @pytest.mark.slow

@@ -13,33 +13,9 @@ import pytest
 
 from scripts import predict
 from tests import tiny_study
-from tests.saved_looks import CNN, Looked, ask, check_features, make_table, read_csv, take_look, write_csv
+from tests.saved_looks import Looked, ask, check_features, make_table, read_csv, write_csv
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse_pictures():
-    """Drawing takes longer than all the rest."""
-    from genre_models import plots
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plots, "DOTS_PER_INCH", 40)
-        yield
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Looked:
-    """A network that sees three windows of a picture."""
-    folder = tmp_path_factory.mktemp("pictures")
-    return take_look(folder, tiny_study.make_corpus(folder / "corpus"), "cnn", CNN | {"segments": 3}, {"image_size": tiny_study.SIZE})
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory) -> Looked:
-    """A classifier of scikit-learn on two rows a track."""
-    folder = tmp_path_factory.mktemp("rows")
-    return take_look(folder, f"table:{make_table(folder / 'features.csv')}", "classical", {"model": "rbf_svm", "input": "table"})
 
 
 def held_out_table(looked: Looked, path: Path) -> Path:
