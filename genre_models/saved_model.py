@@ -170,6 +170,9 @@ def _check_probabilities(model: SavedModel, p: np.ndarray, n: int) -> None:
 
 
 def _model_folder(path: Path) -> Path:
+    if not path.exists() and path.name == "final" and path.parent.is_dir():
+        name = path.parent.name
+        raise GenreModelsError(f"{path}: study '{name}' has no final model yet; make one with python scripts/final_eval.py --study {name}")
     if not path.is_dir():
         raise GenreModelsError(f"{path}: {'is a file' if path.exists() else 'no such folder'}; give a study's final/ folder, or the model/ in it")
     for folder in (path, path / "model"):

@@ -81,6 +81,14 @@ def test_folders_are_read_whole_and_what_can_not_be_read_is_named_and_counted(pi
     assert ask(pictures, music / ".hidden" / "..", "--top", 1) == 1
 
 
+def test_a_study_that_has_no_model_is_told_how_to_make_one(tmp_path, capsys):
+    (tmp_path / "cnn").mkdir()
+    assert predict.main(["--study", "cnn", "--studies-dir", str(tmp_path), "a.wav"]) == 2
+    assert "study 'cnn' has no final model yet; make one with python scripts/final_eval.py --study cnn" in capsys.readouterr().err
+    assert predict.main(["--study", "other", "--studies-dir", str(tmp_path), "a.wav"]) == 2
+    assert "no such folder; give a study's final/ folder" in capsys.readouterr().err
+
+
 def test_nothing_of_the_kind_is_an_error(pictures, tmp_path, capsys):
     (tmp_path / "a.txt").write_text("")
     assert ask(pictures, tmp_path) == 2
