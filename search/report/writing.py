@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from search.cost_text import total_line
 from search.depot import write_text
 from search.report.curves import fronts, survival, trial_records
 from search.report.evidence import Evidence, read_evidence
@@ -87,6 +88,7 @@ def write_report(
         verdict=judge(view, selection, reason, looks, again["look"], again["search"]),
         cost_heads=heads,
         rows=rows,
+        spent=total_line(view.cost) or "",
         evidence=shown,
         doubts=view.run.get("doctor") if doubts is None else doubts,
         troubles=[*troubles, *(trouble for evidence in shown for trouble in evidence.troubles)],

@@ -123,6 +123,15 @@ def test_a_page_that_can_not_be_written_fails_no_search(tmp_path: Path) -> None:
     assert console.file.getvalue().startswith("note: no report was written (StudyError: no study 'none'") and "scripts/report.py --study none tries again" in console.file.getvalue()
 
 
+def test_what_the_whole_search_took_is_told_with_how_that_is_known(tmp_path: Path) -> None:
+    view = view_of([full(0, 0.75)])
+    assert "by this search" not in page_of(view, tmp_path / "s")
+    parts = {"cpu": {"kwh": 2e-4, "how": "modelled"}, "ram": {"kwh": 1e-4, "how": "constant"}, "gpu": None, "country": "DEU"}
+    view.cost = {"energy_kwh": 3e-4, "emissions_kg": 1e-4, "energy": parts}
+    page = without_scripts(page_of(view, tmp_path / "s"))
+    assert re.search(r"Energy: 0\.3 Wh by this search.*CPU 0\.2 Wh modelled, RAM 0\.1 Wh constant.*\(DEU\)\.", page)
+
+
 def test_json_in_a_script_can_not_end_it() -> None:
     text = as_json({"a": "</script><!--&\u2028"})
     assert not set("<>&\u2028") & set(text) and json.loads(text) == {"a": "</script><!--&\u2028"}
