@@ -11,8 +11,8 @@ search: $(INSTALLED) ## install if need be, then search the demo corpus for 4 mi
 test: $(INSTALLED) ## install if need be, then run the tests
 	$(VENV)/bin/python -m pytest -m "not slow"
 
-slow: $(INSTALLED) ## the tests that take minutes
-	$(VENV)/bin/python -m pytest -m slow
+slow: $(INSTALLED) ## the tests that take minutes; most of them wait for processes to end, so two run at a time
+	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadfile --durations=25
 
 install: $(INSTALLED)
 
