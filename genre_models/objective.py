@@ -19,6 +19,7 @@ from typing import Any
 from genre_models.errors import ConfigurationRefused, GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.families.declaration import Cost
+from genre_models.families.own import add_own_families
 from genre_models.framework import import_keras
 from genre_models.precision import resolve_precision
 
@@ -78,13 +79,15 @@ def build(task: Mapping[str, Any]) -> Objective:
     Parameters
     ----------
     task : mapping
-        As in docs/design.md, section 5; ``threads`` (optional) bounds TensorFlow's pools where the environment does not.
+        As in docs/design.md, section 5; ``threads`` (optional) bounds TensorFlow's pools where the environment does not, and ``own_families``
+        (optional) are files with families of the user's own, with their hashes.
 
     Raises
     ------
     GenreModelsError
-        The objective's metric is not one that training reports.
+        The objective's metric is not one that training reports; or a family's file is not here, or is another.
     """
+    add_own_families(task.get("own_families", {}))
     metric = task["objective"]["metric"]
     if metric not in METRICS:
         raise GenreModelsError(f"objective.metric: {metric!r} is not reported by any family; it must be one of {', '.join(METRICS)}")

@@ -116,9 +116,11 @@ def _open(options: argparse.Namespace, studies_dir: Path, progress: Stages) -> T
 def _settings(options: argparse.Namespace, studies_dir: Path, given: dict[str, Any]) -> tuple[DataSettings, int, dict[str, Any] | None]:
     if options.space is not None:
         from genre_models.families import FAMILIES
+        from genre_models.families.own import add_own_families
         from search.config import load_space
         from search.run import SECTIONS
 
+        add_own_families()
         config = load_space(options.space, FAMILIES, SECTIONS, {f"data.{key}": value for key, value in given.items()})
         return config.sections["data"], config.seed, None
     run = None

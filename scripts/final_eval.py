@@ -20,6 +20,7 @@ from rich.console import Console
 
 from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
+from genre_models.families.own import add_own_families, require_family
 from genre_models.framework import import_keras
 from genre_models.parts import describe_parts
 from genre_models.retrain import Winner, complete
@@ -83,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.again is not None and not options.again.strip():
             raise SearchError("--again needs a reason, in words; it is recorded beside the score")
+        add_own_families()
         return evaluate_once(options, console)
     except (SearchError, GenreModelsError) as error:
         Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {error}", markup=False, highlight=False)
@@ -115,6 +117,8 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         return 0
     with hold_lease(locate(studies_dir, name)):  # no search may change the winner meanwhile
         view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
+        for one in (request.winner, *request.also):
+            require_family(one.family, view.fingerprint.get("families", {}).get(one.family, {}).get("code"))
         tell_plan(request, view, console)
         look = take(request, view, options.data, console)
     tell(request, look, view, "the verdict", console)

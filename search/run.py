@@ -19,6 +19,7 @@ from rich.console import Console
 from genre_models import resampling
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
+from genre_models.families.own import add_own_families, own_code
 from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.terminal import PlainConsole
@@ -90,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     console = PlainConsole(width=None if sys.stdout.isatty() else 160, emoji=False)  # a log has no edge to wrap at
     try:
+        add_own_families()
         if options.describe is not None:
             return _describe(options.describe, console)
         if options.space is None:
@@ -292,6 +294,8 @@ def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stag
         console.print(f"left out: {track}: {reason}", markup=False, highlight=False)
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)}, folds)
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
+    if own := add_own_families():
+        task["own_families"] = own
     unavailable_families(config, data)
     started = time.monotonic()
     before = set(data.unavailable)
@@ -367,6 +371,8 @@ def fingerprint_of(config: SearchConfig, data: TaskData, precision: str) -> dict
     parts["precision"] = precision
     for family in data.features:
         parts["families"][family]["features"] = data.fingerprint_features(family)
+        if own_code(family) is not None:
+            parts["families"][family]["code"] = own_code(family)
     return parts
 
 
