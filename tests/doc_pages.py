@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("python", "make", ".ci/", "pip", "ray", "sbatch", "optuna-dashboard")
+_PROGRAM = re.compile(r"\.ci/|(?:python|make|pip|ray|sbatch|optuna-dashboard)(?![\w:-])")
 #: Words before a program that change nothing about it.
 _BEFORE = re.compile(r"exec|[A-Z_]+=.*")
 _FENCE = re.compile(r"```(\w*)\s*$")
@@ -104,7 +105,7 @@ def commands(block: Block) -> list[tuple[str, ...]]:
 
 def _begins(line: str) -> bool:
     """Whether a line begins with a program, or has one behind a semicolon: prose and output may have quotes that a shell does not end."""
-    return any(re.match(rf"{re.escape(program)}(?![\w:-])" if program[-1] != "/" else re.escape(program), part.strip()) for part in line.split(";") for program in PROGRAMS)
+    return any(_PROGRAM.match(part.strip()) for part in line.split(";"))
 
 
 def _in_words(words: list[str]) -> Iterator[tuple[str, ...]]:
