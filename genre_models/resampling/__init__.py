@@ -9,6 +9,7 @@ an interval would not be valid, it is None.
 """
 
 from genre_models.resampling.choosing import Chosen, expect_chosen, item_scores
+from genre_models.resampling.intervals import mean_interval, proportion_interval
 from genre_models.resampling.paired import Paired, compare_paired
 
-__all__ = ["Chosen", "Paired", "compare_paired", "expect_chosen", "item_scores"]
+__all__ = ["Chosen", "Paired", "compare_paired", "expect_chosen", "item_scores", "mean_interval", "proportion_interval"]

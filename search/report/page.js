@@ -127,6 +127,39 @@
     return Plotly.react(where, traces, layout({ xaxis: { title: { text: plain(curve.x) }, range }, yaxis: { title: { text: plain(curve.y) }, range } }), config);
   }
 
+  // A cell a setting, all with the same axes; curves of repeats lie in one cell.
+  function drawSweep(where) {
+    const one = data.sweeps[Number(where.dataset.sweep)], count = one.cells.length, most = narrow() ? 2 : 4;
+    const columns = one.columns && one.columns <= (narrow() ? 2 : 6) ? one.columns : Math.min(most, count), rows = Math.ceil(count / columns);
+    const head = narrow() ? 96 : 52, foot = 44, between = 44, each = narrow() ? 120 : 160, inner = rows * each + (rows - 1) * between, height = head + foot + inner, gap = narrow() ? 0.05 : 0.025;
+    where.style.height = `${height}px`;
+    const tone = { v: colour("--f0"), t: colour("--f1"), mark: colour("--ink") }, traces = [], annotations = [];
+    const more = { height, annotations, margin: { l: 56, r: 12, t: head, b: foot }, legend: { orientation: "h", x: 0, y: 1 + 26 / inner, yanchor: "bottom", font: { size: 13 } } };
+    const pad = 0.04 * (one.y[1] - one.y[0]) || 0.05, named = new Set();
+    const add = (group, name, trace) => { traces.push({ type: "scatter", name, legendgroup: group, showlegend: !named.has(group), ...trace }); named.add(group); };
+    one.cells.forEach((cell, i) => {
+      const suffix = i ? `${i + 1}` : "", row = Math.floor(i / columns), column = i % columns, on = { xaxis: `x${suffix}`, yaxis: `y${suffix}` }, whole = narrow() ? cell.short : cell.title, room = Math.floor((narrow() ? 42 : 150) / columns), title = whole.length > room ? `${whole.slice(0, room - 1)}…` : whole;
+      const told = (line) => line.e.map((epoch, at) => `${folded(cell.title)}<br>trial ${line.n}, epoch ${epoch}: ${score(line.v[at] ?? null)}${line.t.length ? ` in validation, ${score(line.t[at] ?? null)} in training` : ""}`);
+      for (const line of cell.lines) {
+        const look = { ...on, x: line.e, text: told(line), hovertemplate: "%{text}<extra></extra>", mode: line.e.length > 1 ? "lines" : "markers", opacity: cell.lines.length > 1 ? 0.7 : 1 };
+        add("v", "validation", { ...look, y: line.v, line: { color: tone.v, width: 2 }, marker: { color: tone.v } });
+        if (line.t.some((value) => value !== null)) add("t", "training", { ...look, y: line.t, line: { color: tone.t, width: 1.4, dash: "dot" }, marker: { color: tone.t } });
+        if (line.s) add("s", "stopped early", { ...on, mode: "markers", x: line.e.slice(-1), y: line.v.slice(-1), hoverinfo: "skip", marker: { symbol: "line-ns-open", size: 16, color: tone.v, line: { width: 2, color: tone.v } } });
+        if (line.b !== null && cell.lines.length > 1) add("b", "best epoch", { ...on, mode: "markers", x: [line.e[line.b]], y: [line.v[line.b]], hoverinfo: "skip", marker: { symbol: "circle-open", size: 7, color: tone.mark, line: { width: 1.3 } } });
+      }
+      if (cell.mark) {
+        const [x, y, bottom, top] = cell.mark, reach = bottom === null ? undefined : { type: "data", symmetric: false, array: [top - y], arrayminus: [y - bottom], color: tone.mark, thickness: 1.2, width: 4 };
+        add("m", reach ? "score, 95 % interval" : "score", { ...on, mode: "markers", x: [x], y: [y], error_y: reach, marker: { symbol: "diamond", size: 9, color: tone.mark }, text: [`${folded(cell.title)}<br>${score(y)}${reach ? ` (${score(bottom)} to ${score(top)})` : ""}, best epoch ${x}`], hovertemplate: "%{text}<extra></extra>" });
+      }
+      const left = column / columns + (column ? gap / 2 : 0), above = row * (each + between), ends = [1 - (above + each) / inner, 1 - above / inner].map((end) => Math.max(0, end)), isLowest = i + columns >= count;
+      if (cell.note) annotations.push({ xref: `x${suffix} domain`, yref: `y${suffix} domain`, x: 0.5, y: 0.5, showarrow: false, text: plain(cell.note), font: { size: 12, color: colour("--faint") } });
+      annotations.push({ xref: "paper", yref: "paper", x: left, y: ends[1], xanchor: "left", yanchor: "bottom", showarrow: false, align: "left", text: `<b>${plain(title)}</b>`, font: { size: 12, color: colour("--ink") } });
+      more[`xaxis${suffix}`] = { anchor: `y${suffix}`, domain: [left, (column + 1) / columns - (column < columns - 1 ? gap / 2 : 0)], range: [0, one.last * 1.04], nticks: 5, tickangle: 0, showticklabels: isLowest, automargin: false, tickfont: { size: 11 }, title: row === rows - 1 ? { text: "epoch", standoff: 4, font: { size: 12 } } : {} };
+      more[`yaxis${suffix}`] = { anchor: `x${suffix}`, domain: ends, range: [one.y[0] - pad, one.y[1] + pad], tickformat: data.share ? ".0%" : undefined, nticks: 5, showticklabels: column === 0, automargin: false, tickfont: { size: 11 } };
+    });
+    return Plotly.react(where, traces, layout(more), config);
+  }
+
   const chosen = (id) => Number(document.getElementById(id).value || 0);
   function fill(id, options, redraw) {
     const select = document.getElementById(id);
@@ -152,6 +185,7 @@
   fill("choose-cost", Object.entries(data.costs).map(([name, cost]) => [name, cost.label]), () => draw("plot-costs"));
   const drawn = new Map(plots.map(([id, how]) => [document.getElementById(id), how]));
   document.querySelectorAll("[data-curve]").forEach((where) => drawn.set(where, drawCurve));
+  document.querySelectorAll("[data-sweep]").forEach((where) => drawn.set(where, drawSweep));
   const waiting = new Set(drawn.keys());
   const drawOne = (where) => { waiting.delete(where); drawn.get(where)(where); };
   const draw = (id) => drawOne(document.getElementById(id));

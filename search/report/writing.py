@@ -16,6 +16,7 @@ from search.report.importance import LEAST_TRIALS, importances
 from search.report.page import render
 from search.report.repeating import commands, corpus_in_words, facts
 from search.report.scores import Scale
+from search.report.sweep_blocks import sweep_blocks
 from search.report.verdict import judge, selection_of
 from search.selection import Selection, Statistics
 from search.study_view import StudyView
@@ -68,6 +69,7 @@ def write_report(
     again = commands(view, folder, None if selection is None else selection.winner.trial)
     heads, rows = family_rows(view, selection, statistics, looks)
     shown = _evidence(view, selection, folder, looks)
+    swept = sweep_blocks(view, statistics)
     scale = Scale(view.metric or "score")
     data = {
         "metric": scale.name,
@@ -78,6 +80,7 @@ def write_report(
         "survival": survival(view),
         "importance": importances(view),
         "costs": fronts(view),
+        "sweeps": [block.plot for block in swept if block.plot is not None],
         "curves": [piece.curve for evidence in shown for piece in evidence.pieces if piece.curve is not None and not piece.group],
     }
     text = render(
@@ -88,6 +91,7 @@ def write_report(
         verdict=judge(view, selection, reason, looks, again["look"], again["search"]),
         cost_heads=heads,
         rows=rows,
+        sweeps=swept,
         spent=total_line(view.cost) or "",
         evidence=shown,
         doubts=view.run.get("doctor") if doubts is None else doubts,
