@@ -133,6 +133,10 @@ def test_it_is_searched_looked_at_and_asked(tmp_path: Path) -> None:
     look = command(file, "scripts/final_eval.py", "--study", "own", *studies)
     assert look.returncode == 0, look.stdout + look.stderr
     assert json.loads((tmp_path / "studies" / "own" / "final" / "metrics.json").read_text())["family"] == "along_time"
+    page = command(None, "scripts/report.py", "--study", "own", *studies)
+    assert page.returncode == 0 and "Traceback" not in page.stderr, page.stdout + page.stderr
+    written = command(None, "scripts/export.py", "--study", "own", *studies, "--to", "tflite")
+    assert written.returncode == 0, written.stdout + written.stderr
     asked = command(None, "scripts/predict.py", "--study", "own", *studies, music / "pop", "--csv", tmp_path / "out.csv")
     assert asked.returncode == 0, asked.stdout + asked.stderr
     with (tmp_path / "out.csv").open(newline="") as lines:
