@@ -88,7 +88,7 @@ def test_second_ctrl_c_stops_now(studies: Studies, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_drivers_on_one_study_the_second_is_refused(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "epochs"
-    first = studies.start({"epoch_seconds": 0.1, "log": str(log)})
+    first = studies.start({"epoch_seconds": 0.3, "log": str(log)})
     until(lambda: some_epochs(log, 1))
     second = studies.start({})
     assert second.wait() == 2

@@ -76,7 +76,7 @@ def all_rows(postgres: Server, database: str) -> dict[str, list[str]]:
 
 
 def test_two_drivers_on_one_study_the_second_is_refused(studies: Studies, elsewhere: Studies, database: str, tmp_path: Path) -> None:
-    first = started(studies, tmp_path / "epochs", epoch_seconds=0.15)
+    first = started(studies, tmp_path / "epochs", epoch_seconds=0.35)
     here, there = studies.start({}, **STORAGE), elsewhere.start({}, **STORAGE)
     for second in (here, there):
         assert second.wait() == 2
