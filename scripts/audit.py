@@ -78,6 +78,8 @@ def _audit(options: argparse.Namespace, console: Console) -> int:
     from search.progress import Stages
 
     started = time.monotonic()
+    if options.workers is not None and options.workers < 1:
+        raise SearchError(f"--workers {options.workers}: must be 1 or more")
     if options.json is not None and not options.json.expanduser().absolute().parent.is_dir():
         raise CorpusError(f"{options.json}: there is no folder {options.json.expanduser().absolute().parent}; make it, or choose another place")
     studies_dir = options.studies_dir.expanduser().resolve()

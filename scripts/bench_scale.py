@@ -40,7 +40,6 @@ from search.config import SearchConfig, load_space
 from search.depot import LocalDepot
 from search.driver import make_rules
 from search.location import locate
-from search.location import locate
 from search.loop import Loop
 from search.rules import Limits, SpecParts
 from search.sampling import Proposer

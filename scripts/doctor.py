@@ -88,6 +88,8 @@ def _examine(options: argparse.Namespace, console: Console) -> int:
     from search.progress import Stages
 
     started = time.monotonic()
+    if options.workers is not None and options.workers < 1:
+        raise SearchError(f"--workers {options.workers}: must be 1 or more")
     settings = _settings(options)
     for file in filter(None, (options.json, options.html)):
         _check_writable(file)

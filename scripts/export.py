@@ -21,6 +21,7 @@ from genre_models.errors import GenreModelsError
 from genre_models.export import FORMATS, LARGEST_DIFFERENCE
 from genre_models.saved_model import SavedModel, open_saved
 from search.errors import SearchError
+from search.location import locate
 
 EPILOG = f"""what is written, into studies/NAME/final/export/ unless --output says otherwise:
   onnx         model.onnx     for ONNX Runtime; networks and classifiers of scikit-learn
@@ -76,7 +77,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
     from genre_models.export.write import export_model
 
     started = time.perf_counter()
-    model = open_saved(options.model or options.studies_dir / options.study / "final")
+    model = open_saved(options.model or locate(options.studies_dir, options.study).folder / "final")
     folder = (options.output or _beside(model)).expanduser().absolute()
     console.print(f"model: {shown(model.name)}{' (demo: synthesised music)' if model.pipeline.get('demo') else ''}")
     if model.unchecked is not None:

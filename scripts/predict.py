@@ -23,6 +23,7 @@ from genre_models.doctor.findings import shown
 from genre_models.errors import GenreModelsError
 from genre_models.saved_model import SavedModel, load_saved, open_saved
 from search.errors import SearchError
+from search.location import locate
 
 if TYPE_CHECKING:
     from genre_models.predict import Prediction, Unread
@@ -84,7 +85,7 @@ def predict(options: argparse.Namespace) -> int:
     from genre_models.predict import list_sources
 
     _check_options(options)
-    model = open_saved(options.model or options.studies_dir / options.study / "final")
+    model = open_saved(options.model or locate(options.studies_dir, options.study).folder / "final")
     temperature = _temperature(options, model)
     listed = list_sources(options.files, model)
     is_data = "-" in (str(options.json), str(options.csv))
@@ -103,8 +104,9 @@ def _check_options(options: argparse.Namespace) -> None:
     """Refuse what can't be done before anything is loaded; nothing of the user's is ever written over."""
     from genre_models.corpus.tracks import SUFFIXES
 
-    if options.top < 1 or (options.workers is not None and options.workers < 1):
-        raise SearchError(f"--top {options.top}, --workers {options.workers}: must be 1 or more")
+    for name, number in (("--top", options.top), ("--workers", options.workers)):
+        if number is not None and number < 1:
+            raise SearchError(f"{name} {number}: must be 1 or more")
     if str(options.json) == str(options.csv) == "-":
         raise SearchError("--json - and --csv -: only one of them can have the standard output; give the other a file")
     inputs = {os.path.realpath(os.path.expanduser(name)) for name in options.files}

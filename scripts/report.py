@@ -61,6 +61,14 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def _checked(output: Path) -> Path:
+    """Where the page is to go, if it can."""
+    path = output.expanduser().resolve()
+    if path.is_dir() or not path.parent.is_dir():
+        raise SearchError(f"--output {output}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}; give a file in a folder that exists")
+    return path
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
@@ -68,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         studies_dir = options.studies_dir.expanduser().resolve()
         name = choose_study(studies_dir, options.study, console)
-        output = None if options.output is None else options.output.expanduser().resolve()
+        output = None if options.output is None else _checked(options.output)
         path = report_study(studies_dir, name, console, moved=options.data, output=output)
         console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}  ({path.stat().st_size / 1e6:.1f} MB, opens in any browser)")
         return 0

@@ -44,7 +44,9 @@ def read_token(source: str | None, file: Path | None) -> str | None:
         match = STORAGE_PATTERN.fullmatch(source)
         if match is None:
             raise SearchError("--token must be env:NAME, the environment variable that holds it: on the command line everybody on this machine could read it")
-        told, token = f"--token {source}", os.environ.get(match[1], "")
+        told, token = f"--token {source}", os.environ.get(match[1])
+        if token is None:
+            raise SearchError(f"{told}: the variable {match[1]} is not set; {_REMEDY}, and export it")
     else:
         told = f"--token-file {file}"
         try:
@@ -52,7 +54,7 @@ def read_token(source: str | None, file: Path | None) -> str | None:
                 raise SearchError(f"{told}: others may read it; run: chmod 600 {file}")
             token = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise SearchError(f"{told}: can't be read ({getattr(error, 'strerror', None) or error}); {_REMEDY} > FILE") from error
+            raise SearchError(f"{told}: can't be read ({getattr(error, 'strerror', None) or error}); make one with: (umask 077; python -c 'import secrets; print(secrets.token_urlsafe())' > FILE)") from error
     token = token.strip()
     if len(token) < SHORTEST or not re.fullmatch(r"[!-~]+", token):
         raise SearchError(f"{told}: the token must be at least {SHORTEST} characters without spaces, found {len(token)}; {_REMEDY}")

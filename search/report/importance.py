@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,9 @@ def _shares(trials: list[Trial], level: Mapping[int, float], distributions: Mapp
             study.add_trial(optuna.trial.create_trial(params=known, distributions={name: distributions[name] for name in known}, value=level[trial.number]))
         except ValueError:
             continue  # a value that its parameter can't take any more, after the program's declarations changed
-    found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of conditions under which a parameter was hardly tried: its share is then small
+        found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.PedAnovaImportanceEvaluator())
     return {name: share for name, share in found.items() if share > 0}
 
 

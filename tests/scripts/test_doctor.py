@@ -75,6 +75,7 @@ def test_bad_input_is_one_error(music: Path, tmp_path: Path, capsys: pytest.Capt
     assert "needs a folder after the colon" in refuse(capsys, "--data", "gtzan:", *place)
     assert "there is no folder" in refuse(capsys, "--data", music, "--json", tmp_path / "no" / "d.json", *place)
     assert "is a folder" in refuse(capsys, "--data", music, "--html", tmp_path, *place)
+    assert "--workers 0: must be 1 or more" in refuse(capsys, "--data", music, "--workers", "0", *place)
     (tmp_path / "file").touch()
     assert "file" in refuse(capsys, "--data", music, "--studies-dir", tmp_path / "file")
 

@@ -87,6 +87,10 @@ def test_a_study_that_has_no_model_is_told_how_to_make_one(tmp_path, capsys):
     assert "study 'cnn' has no final model yet; make one with python scripts/final_eval.py --study cnn" in capsys.readouterr().err
     assert predict.main(["--study", "other", "--studies-dir", str(tmp_path), "a.wav"]) == 2
     assert "no such folder; give a study's final/ folder" in capsys.readouterr().err
+    assert predict.main(["--study", "../cnn", "--studies-dir", str(tmp_path / "studies"), "a.wav"]) == 2
+    assert "a study is named by its folder" in capsys.readouterr().err
+    assert predict.main(["--study", "cnn", "--top", "0", "a.wav"]) == 2
+    assert "--top 0: must be 1 or more" in capsys.readouterr().err
 
 
 def test_nothing_of_the_kind_is_an_error(pictures, tmp_path, capsys):

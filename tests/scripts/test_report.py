@@ -108,7 +108,10 @@ def test_bad_input_is_one_line_and_2(studies: Path, tmp_path: Path, capsys: pyte
     assert "no study 'two'" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert command(studies, "--study", "one", "--output", str(tmp_path / "file" / "page.html")) == 2
-    assert re.search(r"error: .*file.*choose another place with --output", capsys.readouterr().err)
+    assert re.search(r"error: --output .*page.html: there is no folder .*file; give a file in a folder that exists", capsys.readouterr().err)
+    assert command(studies, "--study", "one", "--output", str(tmp_path / "none" / "page.html")) == 2 and not (tmp_path / "none").exists()
+    assert command(studies, "--study", "one", "--output", str(tmp_path)) == 2
+    assert "is a folder" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_what_can_not_be_served_is_one_line(tmp_path: Path, capsys: pytest.Captu
         (["--host", "::"], "a token is needed"),
         (["--studies-dir", str(tmp_path / "none")], "no such folder"),
         (["--token", "in-the-clear-is-not-good"], "must be env:NAME"),
-        (["--token", "env:NOT_SET_HERE"], "at least 16"),
+        (["--token", "env:NOT_SET_HERE"], "the variable NOT_SET_HERE is not set"),
         (["--studies-dir", str(tmp_path), "--port", "99999"], "between 0 and 65535"),
         (["--studies-dir", str(tmp_path), "--storage", "postgresql://u:p@h/d"], "must be env:NAME"),
     ]:

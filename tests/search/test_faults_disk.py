@@ -117,13 +117,13 @@ def lock(database: Path, seconds: float) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_study_locked_for_a_while_waits_and_nobody_is_taken_for_hanging(studies: Studies, tmp_path: Path) -> None:
+def test_a_study_locked_for_a_minute_waits_and_nobody_is_taken_for_hanging(studies: Studies, tmp_path: Path) -> None:
     log = tmp_path / "log"
     driver = studies.start({"log": str(log), "epoch_seconds": 0.05}, trials=8, resources=", hang_minutes: 0.05, first_epoch_minutes: 0.05")
     until(lambda: some_epochs(log, 6))
-    with lock(tmp_path / "s" / "study.db", 15) as locker:
+    with lock(tmp_path / "s" / "study.db", 60) as locker:
         assert driver.process.poll() is None
-        locker.wait(30)
+        locker.wait(90)
         assert driver.wait() == 0, driver.text
     assert_sound(studies.read(), 8, log)
     assert {t.end for t in studies.read().trials} <= {"full", "pruned"}, "no trial was lost"
