@@ -67,9 +67,9 @@ def read_preference(text: str) -> Preference | None:
         if len(wanted) != 1 or wanted[0] not in COSTS:
             raise ValueError(REMEDY)
         by = wanted[0]
-    if rule != _CHEAPEST or len(given) > 1:
+    if rule != _CHEAPEST or len(given) != 1:
         raise ValueError(REMEDY)
-    if given in ([], ["ties"]):
+    if given == ["ties"]:
         return Preference(None, by)
     try:
         within = float(given[0])
@@ -78,3 +78,9 @@ def read_preference(text: str) -> Preference | None:
     if not (math.isfinite(within) and within >= 0):
         raise ValueError(REMEDY)
     return Preference(within, by)
+
+
+def recorded_preference(text: str) -> str:
+    """What a study recorded, as it is said now: before X had to be said, a rule without it meant ties."""
+    words = text.split()
+    return " ".join([_CHEAPEST, "ties", *words[1:]]) if words[:1] == [_CHEAPEST] and words[1:2] in ([], [_BY]) else text

@@ -18,7 +18,7 @@ from search.database import described, in_words
 from search.errors import StudyError
 from search.fingerprint import diff_fingerprints, grown
 from search.location import Location, locate
-from search.preference import read_preference
+from search.preference import read_preference, recorded_preference
 from search.selection import Selection, Statistics, contenders
 from search.storage import StudyStorage
 from search.trial import Trial
@@ -219,7 +219,7 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
     finally:
         database.engine.dispose()
     run = _read_run(location.folder / "run.json")
-    elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), attrs.get("prefer", "best")
+    elapsed, confirm, prefer = attrs.get("elapsed_seconds", 0.0), attrs.get("confirm"), recorded_preference(attrs.get("prefer", "best"))
     return StudyView(name, maximize, attrs.get("metric"), run, trials, elapsed, confirm, attrs.get("fingerprint"), prefer, distributions, attrs.get("cost"))
 
 

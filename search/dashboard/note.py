@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from search.errors import StudyError
-from search.preference import read_preference
+from search.preference import read_preference, recorded_preference
 from search.selection import Selection
 from search.study_view import select_winner
 from search.trial import Trial
@@ -106,7 +106,7 @@ def standing_of(folder: Path, name: str, trials: list[Trial], maximize: bool, at
 
 def _selection(name: str, trials: list[Trial], maximize: bool, attrs: Mapping[str, Any]) -> tuple[Selection | None, str | None]:
     """The winner as the search would name it; where a paired test would have to say who is near the best, the best."""
-    prefer = str(attrs.get("prefer") or "best")
+    prefer = recorded_preference(str(attrs.get("prefer") or "best"))
     try:
         rule = read_preference(prefer)
         if rule is not None and rule.within is None:

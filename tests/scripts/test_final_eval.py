@@ -231,6 +231,7 @@ def test_shared_held_out_tracks_are_reported(studies, made, capsys):
     [
         (["--study", "none"], "no study 'none'"),
         (["--again", " "], "--again needs a reason"),
+        (["--prefer", "cheapest-within"], "--prefer cheapest-within: write best, cheapest-within X (a difference of the score, such as 0.01) or cheapest-within ties"),
         (["--data", "/nowhere"], "/nowhere: no such folder"),
         (["--data", "demo:x"], "--data demo:x: the study's settings don't go with it: data.source: 'demo:x' is not one of: demo, a folder"),
     ],

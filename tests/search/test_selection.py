@@ -19,7 +19,7 @@ from search.config import load_space
 from search.errors import SpaceFileError, StudyError
 from search.item_scores import item_scores
 from search.leaderboard import print_leaderboard, write_leaderboard
-from search.preference import Preference, read_preference
+from search.preference import Preference, read_preference, recorded_preference
 from search.study_view import select_winner
 from search.trial import Trial
 from search.winner import winner_lines
@@ -146,7 +146,7 @@ def test_of_one_trial_only_its_epochs_were_chosen_among() -> None:
 
 @pytest.mark.parametrize(
     ("prefer", "winner"),
-    [("best", 0), ("cheapest-within 0", 0), ("cheapest-within 0.02", 1), ("cheapest-within 0.3", 3), ("cheapest-within ties", 2), ("cheapest-within", 2)],
+    [("best", 0), ("cheapest-within 0", 0), ("cheapest-within 0.02", 1), ("cheapest-within 0.3", 3), ("cheapest-within ties", 2)],
 )
 def test_the_cheapest_near_the_best_wins_where_that_is_preferred(prefer: str, winner: int) -> None:
     trials = [
@@ -205,7 +205,7 @@ def test_the_confirmed_are_compared_by_what_confirmed_them() -> None:
     assert winner_lines(selection, "val_accuracy")[0].startswith("winner: trial 1, cnn: val_accuracy 0.833 on 5 folds")
 
 
-@pytest.mark.parametrize("text", ["worst", "cheapest-within nan", "cheapest-within -1", "cheapest-within 1 2", "best 3", "cheapest-within much"])
+@pytest.mark.parametrize("text", ["worst", "cheapest-within nan", "cheapest-within -1", "cheapest-within 1 2", "best 3", "cheapest-within much", "cheapest-within", "cheapest-within by seconds"])
 def test_a_preference_that_is_none_is_refused_with_what_it_may_be(text: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="write best, cheapest-within X"):
         read_preference(text)
@@ -216,5 +216,7 @@ def test_a_preference_that_is_none_is_refused_with_what_it_may_be(text: str, tmp
 
 
 def test_preferences_read_back_as_they_are_said() -> None:
-    assert [str(read_preference(text)) for text in ("cheapest-within", "cheapest-within 0.010")] == ["cheapest-within ties", "cheapest-within 0.01"]
+    assert [str(read_preference(text)) for text in ("cheapest-within ties", "cheapest-within 0.010")] == ["cheapest-within ties", "cheapest-within 0.01"]
     assert read_preference("best") is None and read_preference("cheapest-within 0") == Preference(0.0)
+    old = ("cheapest-within", "cheapest-within by seconds", "cheapest-within 0.01 by seconds", "best")
+    assert [recorded_preference(text) for text in old] == ["cheapest-within ties", "cheapest-within ties by seconds", *old[2:]]
