@@ -118,6 +118,23 @@ def test_an_outcome_takes_in_the_legs_before_it() -> None:
     assert "cost" not in with_earlier_legs({}, {"value": 1.0})
 
 
+def test_how_each_part_is_known_follows_from_what_codecarbon_looks_at() -> None:
+    from search.energy import _how
+
+    def part(kind: str, **has: str) -> object:
+        return type(kind, (), has)()
+
+    assert _how([part("CPU", _mode="intel_rapl"), part("RAM"), part("GPU")]) == {"cpu": "measured", "ram": "constant", "gpu": "measured"}
+    assert _how([part("CPU", _mode="cpu_load"), part("RAM")]) == {"cpu": "modelled", "ram": "constant", "gpu": None}
+    assert _how([part("CPU", _mode="constant")])["cpu"] == "constant"
+    assert _how([part("AppleSiliconChip", chip_part="GPU")])["gpu"] == "measured"
+
+
+def test_a_gpus_energy_is_shared_by_processor_time_too() -> None:
+    ledger = ledger_of(reading(0, 0, 0.0, gpu=0.0), reading(10, 20, 0.2, gpu=1.0))
+    assert ledger.share(0, 10, 5.0)["gpu"] == pytest.approx(0.25) and ledger.total["gpu"] == pytest.approx(1.0)
+
+
 # -- the ledger ----------------------------------------------------------------------------------------------------
 
 
