@@ -51,13 +51,20 @@ def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | N
     StudyError
         There is no study with a winner, or the studies are of different corpora, splits or objectives.
     """
-    from search.study_view import list_studies, read_study
+    from search.study_view import damaged_studies, list_studies, read_study
 
     if name != "best":
         return name
     found: list[tuple[StudyView, float]] = []
+    damaged = [f"study '{each}': {why}" for each, why in damaged_studies(studies_dir).items()]
     for each in list_studies(studies_dir):
-        view = read_study(studies_dir, each)
+        try:
+            view = read_study(studies_dir, each)
+        except StudyError as error:
+            if not (studies_dir / each / "study.db").is_file():
+                raise  # on PostgreSQL: a server that is away is no damage
+            damaged.append(str(error))
+            continue
         view.prefer = prefer or view.prefer
         if caveat := caveat_of(view):
             console.print(f"passed over: study '{each}': {caveat}")
@@ -66,6 +73,10 @@ def choose_study(studies_dir: Path, name: str, console: Console, prefer: str | N
             found.append((view, view.winner(resampling).value))
         except StudyError as error:
             console.print(f"passed over: {error}")
+    if damaged and not found:
+        raise StudyError(f"--study best: no study in {studies_dir} can be taken: {'; '.join(damaged)}")
+    for trouble in damaged:
+        console.print(f"left out: {trouble}")
     if not found:
         raise StudyError(f"--study best: no study in {studies_dir} has a winner yet; start one with python -m search.run --space spaces/cnn.yaml")
     if len({(view.run.get("corpus_fingerprint"), view.run.get("split_id"), view.metric, view.direction) for view, _ in found}) > 1:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from search.location import Location, locate
 from search.preference import read_preference, recorded_preference
 from search.selection import Selection, Statistics, contenders
 from search.storage import StudyStorage
+from search.study_file import trouble_of
 from search.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -171,19 +170,18 @@ def select_winner(
 
 def list_studies(studies_dir: Path) -> list[str]:
     """Names of the studies in a folder; of those on PostgreSQL that the folder knows of, there or not."""
-    local = [p.parent.name for p in studies_dir.glob("*/study.db") if _holds_study(p)]
+    local = [p.parent.name for p in _local_files(studies_dir) if trouble_of(p) is None]
     return sorted({*local, *(p.parent.name for p in studies_dir.glob("*/storage.json"))})
 
 
-def _holds_study(path: Path) -> bool:
-    """False for the moment between the making of a database and of the study in it."""
-    if path.parent.name.startswith("."):
-        return False
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT 1 FROM studies WHERE study_name = ?", (path.parent.name,)).fetchone() is not None
-    except sqlite3.Error:
-        return False
+def damaged_studies(studies_dir: Path) -> dict[str, str]:
+    """Folders with a ``study.db`` in which their study is not to be found, by name, and why."""
+    found = {p.parent.name: trouble_of(p) for p in _local_files(studies_dir)}
+    return {name: why for name, why in sorted(found.items()) if why is not None}
+
+
+def _local_files(studies_dir: Path) -> list[Path]:
+    return [p for p in studies_dir.glob("*/study.db") if not p.parent.name.startswith(".")]
 
 
 def read_study(studies_dir: Path, name: str, storage: str | None = None) -> StudyView:
@@ -202,8 +200,11 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
         If there is none of that name; the message lists those there are. Or its database can't be read.
     """
     location = locate(studies_dir, name, storage)
-    if location.variable is None and not _holds_study(location.database_file):
-        raise _no_study(studies_dir, name)
+    if location.variable is None:
+        if (trouble := trouble_of(location.database_file)) is not None:
+            raise StudyError(f"study '{name}': {trouble}")
+        if not location.database_file.is_file():
+            raise _no_study(studies_dir, name)
     database = StudyStorage(location)
     try:
         with in_words(location, "read"):
@@ -216,6 +217,9 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
             stored = database.get_all_trials(study._study_id)
             trials, distributions = [trial_of(t) for t in stored], {key: found for t in stored for key, found in t.distributions.items()}
             maximize = study.direction == optuna.study.StudyDirection.MAXIMIZE
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # what Optuna makes of rows that are damaged
+        line = (str(error).splitlines() or [""])[0]
+        raise StudyError(f"study '{name}': {described(location)} is damaged ({type(error).__name__}: {line}): put a copy of it in its place") from error
     finally:
         database.engine.dispose()
     run = _read_run(location.folder / "run.json")
