@@ -21,7 +21,7 @@ def read_looks(final: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        The first one first: ``look``, ``folder`` (Path), ``reason``, ``trial``, ``family``, ``n`` (tracks), ``scores``: a list of ``{"name", "value", "interval"}``, the most important
+        The first one first: ``look``, ``folder`` (Path), ``reason``, ``prefer`` (the rule it was asked for with, or None), ``trial``, ``family``, ``n`` (tracks), ``scores``: a list of ``{"name", "value", "interval"}``, the most important
         one first, and ``others``: ``{"family", "trial", "value", "interval", "against"}`` of models in the same look. Files that are none of ours are passed over.
     """
     found = []
@@ -41,7 +41,7 @@ def _look(metrics: dict[str, Any], folder: Path) -> dict[str, Any]:
         for each in metrics.get("also", ())
     ]
     return {
-        "look": int(metrics["look"]), "folder": folder, "reason": metrics.get("reason"), "trial": int(metrics["trial"]), "family": str(metrics["family"]),
+        "look": int(metrics["look"]), "folder": folder, "reason": metrics.get("reason"), "prefer": metrics.get("prefer"), "trial": int(metrics["trial"]), "family": str(metrics["family"]),
         "n": int(metrics["n_tracks"]), "scores": scores, "others": others,
     }  # fmt: skip
 

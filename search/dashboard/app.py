@@ -122,7 +122,8 @@ def _row(shown: ShownStudy) -> dict[str, Any]:
     try:
         metrics = standing.held_out or {}
         row["held_out"] = f"{metrics['accuracy']:.3f}{in_brackets(metrics['accuracy_ci95'])}"
-        row["n_tracks"] = int(metrics["n_tracks"])
+        row["n_tracks"], looked_at = int(metrics["n_tracks"]), int(metrics["trial"])
+        row["looked_at"] = None if standing.winner is not None and looked_at == standing.winner.number else looked_at
     except (KeyError, TypeError, ValueError):
         row["held_out"] = None
     if standing.has_report:

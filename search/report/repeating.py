@@ -4,32 +4,60 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from search.study_view import StudyView
+from search.errors import StudyError
+from search.selection import Statistics
+from search.study_view import StudyView, select_winner
 from search.trial import Trial
 
 
-def commands(view: StudyView, folder: Path, winner: Trial | None) -> dict[str, str]:
+def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | None = "") -> dict[str, str]:
     """Command lines by what they are for: ``search``, ``look``, ``report``, ``dashboard`` and, where there is a winner, ``replay``.
 
-    Paths are relative where the study lies below the working directory, as the program prints them.
+    Paths are relative where the study lies below the working directory, as the program prints them. `prefer` is what a look has to be asked for with, as
+    `preference_of_look` gives it: where that is None, the command would be refused and is left out.
     """
-    shown = _shown(folder)
-    studies = [] if shown.parent == Path("studies") else ["--studies-dir", str(shown.parent)]
-    name = ["--study", view.name]
-    search = ["python", "-m", "search.run", "--space", str(shown / "space.yaml"), *name, *_data(view), *studies]
+    study = study_words(view, folder)
+    name, studies = study[:2], study[2:]
+    search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *studies]
     found = {
         "search": _line(search),
-        "look": _line(["python", "scripts/final_eval.py", *name, *studies]),
+        "look": _line(["python", "scripts/final_eval.py", *name, *studies, *(["--prefer", *prefer.split()] if prefer else [])]),
         "report": _line(["python", "scripts/report.py", *name, *studies]),
         "dashboard": _line(["python", "-m", "search.dashboard", *studies]),
     }
+    if prefer is None:
+        del found["look"]
     if winner is not None:
         found["replay"] = _line([*search, "--replay", str(winner.number)])
     return found
+
+
+def study_words(view: StudyView, folder: Path) -> list[str]:
+    """What names a study to every command that has ``--study`` and ``--studies-dir``."""
+    parent = shown_folder(folder).parent
+    return ["--study", view.name, *([] if parent == Path("studies") else ["--studies-dir", str(parent)])]
+
+
+def preference_of_look(view: StudyView, winner: Trial | None, looks: Sequence[Mapping[str, Any]], statistics: Statistics | None) -> str | None:
+    """With which ``--prefer`` the command that looks shows the newest look; empty where it needs none.
+
+    None where every way of asking is refused or not known: another trial was looked at than the winner, and what it was preferred by is not on record or leads
+    to another trial by now.
+    """
+    if winner is None or not looks or any(look["trial"] == winner.number for look in looks):
+        return ""
+    prefer = looks[-1].get("prefer")
+    if not prefer:
+        return None
+    try:
+        found = select_winner(view.name, view.trials, view.maximize, view.confirm, prefer, statistics).winner.trial.number
+    except (StudyError, ValueError):  # no winner by that rule, or no statistics to find it with
+        return None
+    return prefer if found == looks[-1]["trial"] else None
 
 
 def _data(view: StudyView) -> list[str]:
@@ -42,7 +70,8 @@ def _line(words: Sequence[str]) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def _shown(folder: Path) -> Path:
+def shown_folder(folder: Path) -> Path:
+    """A folder as it is told: relative below the working directory."""
     return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 

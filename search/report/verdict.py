@@ -74,7 +74,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     look = next((each for each in reversed(looks) if each["trial"] == winner.trial.number), None)
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
-    tiles += [] if view.run.get("caveat") else _held_out(look)
+    tiles += [] if view.run.get("caveat") else _held_out(look, looks)
     sentences = [_what_was_done(view, selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
@@ -116,13 +116,18 @@ def _expected(selection: Selection, scale: Scale) -> list[Tile]:
     return [Tile("what that is worth", scale.text(found.expected), scale.interval(found.interval), f"after the optimism of choosing among {among}")]
 
 
-def _held_out(look: Mapping[str, Any] | None) -> list[Tile]:
-    if look is None:
+def _held_out(look: Mapping[str, Any] | None, looks: Sequence[Mapping[str, Any]]) -> list[Tile]:
+    """The winner's score on held-out tracks, or the newest of another trial, which is said to be that one's."""
+    if look is None and not looks:
         return [Tile("held out", "not looked at", "", "the number to quote; see below")]
-    score = look["scores"][0]
+    shown = look or looks[-1]
+    score = shown["scores"][0]
     scale = Scale(score["name"])
     label = f"{score['name']} on held-out tracks"
-    return [Tile(label, scale.text(score["value"]), scale.interval(score["interval"]), f"{look['n']:,} tracks that no search process had seen: the number to quote")]
+    note = f"{shown['n']:,} tracks that no search process had seen: the number to quote"
+    if look is None:
+        note = f"of trial {shown['trial']}, not this winner"
+    return [Tile(label, scale.text(score["value"]), scale.interval(score["interval"]), note)]
 
 
 def _ties(selection: Selection, scale: Scale) -> list[str]:

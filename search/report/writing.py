@@ -14,7 +14,7 @@ from search.report.families import best_trials, family_rows
 from search.report.gathering import evidence_folder
 from search.report.importance import LEAST_TRIALS, importances
 from search.report.page import render
-from search.report.repeating import commands, corpus_in_words, facts
+from search.report.repeating import commands, corpus_in_words, facts, preference_of_look
 from search.report.scores import Scale
 from search.report.sweep_blocks import sweep_blocks
 from search.report.verdict import judge, selection_of
@@ -66,7 +66,8 @@ def write_report(
         It can't be written.
     """
     selection, reason = selected or selection_of(view, statistics)
-    again = commands(view, folder, None if selection is None else selection.winner.trial)
+    winner = None if selection is None else selection.winner.trial
+    again = commands(view, folder, winner, preference_of_look(view, winner, looks, statistics))
     heads, rows = family_rows(view, selection, statistics, looks)
     shown = _evidence(view, selection, folder, looks)
     swept = sweep_blocks(view, statistics)
@@ -75,7 +76,7 @@ def write_report(
         "metric": scale.name,
         "share": scale.is_share,
         "maximize": view.maximize,
-        "winner": None if selection is None else selection.winner.trial.number,
+        "winner": None if winner is None else winner.number,
         "trials": trial_records(view),
         "survival": survival(view),
         "importance": importances(view),
@@ -88,7 +89,7 @@ def write_report(
         demo=bool(view.run.get("demo")),
         caveat=str(view.run.get("caveat") or ""),
         corpus=corpus_in_words(view),
-        verdict=judge(view, selection, reason, looks, again["look"], again["search"]),
+        verdict=judge(view, selection, reason, looks, again.get("look", ""), again["search"]),
         cost_heads=heads,
         rows=rows,
         sweeps=swept,

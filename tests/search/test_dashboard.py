@@ -142,6 +142,10 @@ def test_the_note_names_the_winner_its_ties_and_the_look(tmp_path: Path, at_once
     (tmp_path / "s" / "final" / "metrics.json").write_text(json.dumps(metrics))
     body = detail(app, "s")["note"]["body"]
     assert "trial 2\n" in body and "On 143 held-out tracks" in body and "0.610 (95 % 0.500–0.700)" in body and "(/report/s)" in body and "final_eval" not in body
+    index = ask(app, "/").body.decode()
+    assert "0.610 (95 % 0.500–0.700)<small>accuracy, 143 tracks</small>" in index
+    (tmp_path / "s" / "final" / "metrics.json").write_text(json.dumps(metrics | {"trial": 2}))
+    assert "<small>accuracy, 143 tracks, of trial 2, not of trial 1</small>" in ask(app, "/").body.decode()
     report = ask(app, "/report/s")
     assert report.body == b"<script>1</script>" and report.headers["content-security-policy"].startswith("sandbox allow-scripts")
     assert "allow-same-origin" not in report.headers["content-security-policy"]

@@ -117,6 +117,20 @@ def test_commands_are_quoted_for_a_shell(tmp_path: Path) -> None:
     assert f"python scripts/final_eval.py --study s --studies-dir '{tmp_path}/a b'" in page
 
 
+@pytest.mark.parametrize(
+    ("prefer", "offered"),
+    [(None, None), ("cheapest-within 0.3", "--prefer cheapest-within 0.3"), ("cheapest-within 0", None)],  # the last leads to the best, whatever was looked at
+)
+def test_the_command_that_shows_a_look_at_another_trial_is_one_that_is_not_refused(tmp_path: Path, prefer: str | None, offered: str | None) -> None:
+    view = view_of([full(0, 0.75, right=first(90)), full(1, 0.5, right=first(60), fit_seconds=1.0)])
+    page = html.unescape(page_of(view, tmp_path / "s", looks=[look(1) | {"prefer": prefer}]))
+    told = re.findall(r"python scripts/final_eval\.py[^<]*", page)
+    assert told == ([] if offered is None else [f"python scripts/final_eval.py --study s --studies-dir {tmp_path} {offered}"])
+    assert ("were looked at already, with another trial than this winner" in page) == (offered is None)
+    plain = html.unescape(page_of(view, tmp_path / "t", looks=[look(0) | {"prefer": prefer}]))
+    assert f"python scripts/final_eval.py --study s --studies-dir {tmp_path}<" in plain
+
+
 def test_a_page_that_can_not_be_written_fails_no_search(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
     run._write_report(locate(tmp_path, "none"), SimpleNamespace(storage=None), None, console)

@@ -55,7 +55,10 @@ def test_after_the_look_its_score_is_the_number_and_nothing_is_asked_for(two: St
 
 def test_a_look_at_another_trial_is_not_taken_for_the_winners(two: StudyView) -> None:
     told = verdict_of(two, [look(1)])
-    assert told.tiles[-1].value == "not looked at" and told.command == ""
+    tile = told.tiles[-1]
+    assert (tile.label, tile.value, tile.interval) == ("accuracy on held-out tracks", "70.0 %", "60.0 to 80.0 %") and told.command == ""
+    assert tile.note == "of trial 1, not this winner" and "number to quote" not in tile.note
+    assert verdict_of(two, [look(1), look(0, 2, value=0.6)]).tiles[-1].value == "60.0 %", "the winner's own look comes first"
     assert any("Look 1 was at trial 1 (cnn), which is not the winner any more: 70.0 % on 141 held-out tracks." in sentence for sentence in told.sentences)
 
 
