@@ -7,6 +7,8 @@ The sections follow M. Mitchell et al., "Model cards for model reporting", FAT* 
 
 from __future__ import annotations
 
+import shlex
+
 from genre_models.card_facts import cost_rows, data_lines, naive_line
 from genre_models.comparison import families_card
 from genre_models.metrics import interval_text
@@ -71,7 +73,7 @@ the model, so they flatter it{_worth_in_card(metrics)}; the table above is the h
 
 ## Use and repeat
 
-    {_NEWLINE.join(_commands(metrics))}
+    {_NEWLINE.join(_commands(metrics, about))}
 
 The first shows this look and evaluates nothing; the last trains the trial once more and compares the curves.
 """
@@ -113,15 +115,19 @@ def _limits(metrics: dict, pipeline: dict) -> list[str]:
     return lines
 
 
-def _commands(metrics: dict) -> list[str]:
+def _commands(metrics: dict, about: dict | None) -> list[str]:
+    """As the composition root handed them over; of looks of before, those of a study in ``./studies`` that its space file says all of."""
     study, look = metrics["study"], metrics["look"]
-    model = f"--study {study}" if look == 1 else f"--model studies/{study}/final/look-{look}"
-    return [
-        f"python scripts/final_eval.py --study {study}",
-        f"python scripts/predict.py {model} FILE…",
-        f"python scripts/export.py {model} --to onnx",
-        f"python -m search.run --space studies/{study}/space.yaml --replay {metrics['trial']}",
-    ]
+    name = shlex.quote(study)
+    plain = {
+        "look": f"python scripts/final_eval.py --study {name}",
+        "replay": f"python -m search.run --space {shlex.quote(f'studies/{study}/space.yaml')} --study {name} --replay {metrics['trial']}",
+        "study": f"--study {name}",
+        "final": shlex.quote(f"studies/{study}/final"),
+    }
+    told = (about or {}).get("commands") or plain
+    model = told["study"] if look == 1 else f"--model {told['final']}/look-{look}"
+    return [told["look"], f"python scripts/predict.py {model} FILE…", f"python scripts/export.py {model} --to onnx", told["replay"]]
 
 
 def _points(lines: list[str]) -> str:

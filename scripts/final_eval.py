@@ -28,7 +28,7 @@ from genre_models.seal import Look, overlaps
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.terminal import PlainConsole
 from genre_models.verdict import table
-from scripts.final_request import choose_study, preference_of, read_request
+from scripts.final_request import choose_study, commands_of, preference_of, read_request
 from search.errors import SearchError
 from search.trial_cost import MISSING_COUNTRY
 
@@ -120,7 +120,7 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         for one in (request.winner, *request.also):
             require_family(one.family, view.fingerprint.get("families", {}).get(one.family, {}).get("code"))
         tell_plan(request, view, console)
-        look = take(request, view, options.data, console)
+        look = take(request, view, options.data, console, prefer)
     tell(request, look, view, "the verdict", console)
     write_report(studies_dir, name, options.data, console)
     return 0
@@ -169,7 +169,7 @@ def in_words(winner: Winner) -> str:
     return f"trial {winner.trial}, {winner.family}{score}"
 
 
-def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, console: Console) -> Look:
+def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, console: Console, prefer: str | None = None) -> Look:
     """Open the corpus as the search did, and look."""
     from search.energy_section import EnergySettings
     from search.measured import Measures
@@ -187,6 +187,7 @@ def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, c
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
         import_keras()
         task = development_task(data, request, view, stages)
+        task["about"] |= {"prefer": prefer, "commands": commands_of(request, view, prefer)}
         return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages, measure), data.split.test_groups)
 
 

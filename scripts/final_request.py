@@ -5,6 +5,7 @@ A composition root's half of `scripts.final_eval`: reads studies through `search
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,19 @@ def read_request(
     also = tuple(replace(as_winner(view, other), expected=expected_of(view, selection_of_family(view, other.family))) for other in others)
     winner = replace(as_winner(view, trial), expected=expected_of(view, selection))
     return view, Request(studies_dir, winner, view.run["split_id"], again, also)
+
+
+def commands_of(request: Request, view: StudyView, prefer: str | None) -> dict[str, str]:
+    """The commands that a model's card tells, as text: ``look`` shows this look, ``replay`` trains its trial again.
+
+    ``study`` is what names the study to the other commands, ``final`` the folder of its looks; both quoted for a shell.
+    """
+    from search.report.repeating import commands, shown_folder, study_words
+
+    folder = request.studies_dir / view.name
+    trial = next(trial for trial in view.trials if trial.number == request.winner.trial)
+    found = commands(view, folder, trial, prefer or "")
+    return {"look": found["look"], "replay": found["replay"], "study": shlex.join(study_words(view, folder)), "final": shlex.quote(str(shown_folder(folder) / "final"))}
 
 
 def best_of_others(view: StudyView, winner: Trial) -> list[Trial]:

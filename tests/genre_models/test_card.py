@@ -104,6 +104,10 @@ def test_limits_use_and_repetition_are_those_of_the_model():
     assert commands == ["scripts/final_eval.py --study", "scripts/predict.py --study", "scripts/export.py --study", "-m search.run"]
     assert all((ROOT / command.split()[0]).is_file() for command in commands if command.startswith("scripts"))
     assert "--model studies/s/final/look-3 FILE…" in card(metrics(look=3), pipeline())
+    about = pipeline()["about"] | {"commands": {"look": "LOOK", "replay": "REPLAY", "study": "--study s --studies-dir '/my studies'", "final": "'/my studies/s/final'"}}
+    told = card(metrics(look=2), pipeline(about=about))
+    assert "    LOOK\n    python scripts/predict.py --model '/my studies/s/final'/look-2 FILE…\n" in told and "--to onnx\n    REPLAY\n" in told
+    assert "predict.py --study s --studies-dir '/my studies' FILE…" in card(metrics(), pipeline(about=about))
 
 
 def test_models_of_before_say_what_they_know():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -15,8 +17,12 @@ import pytest
 
 from genre_models import card, verdict
 from genre_models.errors import CorpusError
+from genre_models.evidence import read_looks
 from genre_models.seal import Seal
 from scripts import final_eval
+from search import run
+from search.report.repeating import preference_of_look
+from search.study_view import read_study
 from tests import fake_family, tiny_study
 from tests.scripts import killed_look
 
@@ -199,6 +205,23 @@ def test_another_study_on_the_same_split_is_sealed(studies, made, capsys):
     assert command(studies, "--study", "two", "--again", "to see") == 0
     assert "nothing is evaluated" in capsys.readouterr().out
     assert [look.number for look in seal_of(studies).looks()] == [1, 2]
+
+
+def test_the_commands_of_the_card_show_the_look_and_repeat_the_trial(studies, made, capsys):
+    assert command(studies, "--study", "one", "--prefer", "cheapest-within", "0.5") == 0
+    assert "trial 0" in seal_of(studies).looks()[0].describe(), "not the best, trial 1"
+    told = (studies / "one" / "final" / "card.md").read_text()
+    shown, predicted, _, replayed = (shlex.split(line)[1:] for line in re.findall(r"^    (python .*)$", told, re.MULTILINE))
+    capsys.readouterr()
+    assert shown[0] == "scripts/final_eval.py" and final_eval.main(shown[1:]) == 0
+    assert "nothing is evaluated" in capsys.readouterr().out
+    assert predicted == ["scripts/predict.py", "--study", "one", "--studies-dir", str(studies), "FILE…"]
+    options = run.parser().parse_args(replayed[2:])
+    assert (options.study, options.data, options.seed, options.studies_dir, options.replay) == ("one", [str(made / "corpus")], 0, studies, 0)
+    assert options.space == studies / "one" / "space.yaml"
+    (look,) = read_looks(studies / "one" / "final")
+    view = read_study(studies, "one")
+    assert preference_of_look(view, view.winner(), [look], None) == "cheapest-within 0.5", "the report offers what is not refused"
 
 
 def test_best_is_the_study_with_the_best_winner(studies, made, capsys):
