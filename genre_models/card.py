@@ -33,7 +33,7 @@ def card(metrics: dict, pipeline: dict) -> str:
     demo = "\n\n**demo**: trained and scored on synthesised music. The numbers say nothing about real genres.\n" if metrics["demo"] else "\n"
     packages = ", ".join(f"{name} {version}" for name, version in pipeline["versions"].items())
     return f"""{title}{naive_line(about)}{demo}
-Tells {len(metrics["labels"])} classes of {"tracks" if pipeline["kind"] == "table" else pipeline["kind"]} apart: {", ".join(metrics["labels"])}.
+Tells {len(metrics["labels"])} classes of {"images" if pipeline["kind"] == "image" else "tracks"} apart: {", ".join(metrics["labels"])}.
 
 ## Model
 

@@ -75,8 +75,8 @@ def naive_line(about: Mapping[str, Any] | None) -> str:
 def cost_rows(metrics: Mapping[str, Any], pipeline: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was measured of training, evaluation and use, each with its name; nothing is said of what was not."""
     rows = [("training", _spent(pipeline.get("train_seconds"), _part(metrics, "retrain")))]
-    rows.append(("evaluation, once", _spent(None, _part(metrics, "evaluation"))))
-    rows.append(("energy and CO₂ of both", _energy(metrics)))
+    rows.append(("evaluation, once", _spent(None, {**_part(metrics, "evaluation"), "peak_ram_mib": None})))  # its memory has a row of its own
+    rows.append((f"energy{'' if metrics.get('emissions_kg') is None else ' and CO₂'} of both", _energy(metrics)))
     latency = metrics.get("latency") or {}
     made, network = (_milliseconds(latency.get(key)) for key in ("features_ms", "network_ms"))
     if made or network:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 DATA = DataSettings(source="gtzan:~/gtzan").model_dump(mode="json")
 ENERGY = {"cpu": {"kwh": 0.001, "how": "modelled"}, "ram": {"kwh": 0.0002, "how": "constant"}, "gpu": None, "country": "DEU"}
 COSTS = {
-    "cost": {"retrain": {"wall_seconds": 12.2, "cpu_seconds": 20.4, "peak_ram_mib": 700.0, "energy": ENERGY}, "evaluation": {"wall_seconds": 2.0}},
+    "cost": {"retrain": {"wall_seconds": 12.2, "cpu_seconds": 20.4, "peak_ram_mib": 700.0, "energy": ENERGY}, "evaluation": {"wall_seconds": 2.0, "peak_ram_mib": 415.0}},
     "energy_kwh": 0.0012,
     "emissions_kg": 0.0004,
     "latency": {"features_ms": {"median": 12.3, "p95": 20.0}, "network_ms": {"median": 3.2, "p95": 4.0}, "clip_seconds": 29.7, "threads": 1},
@@ -89,6 +89,9 @@ def test_costs_are_told_as_far_as_they_were_measured():
         "| on disk | 0.12 MB |",
     ):
         assert line in told
+    assert "415 MiB" not in told and "| memory of evaluation | 500 MiB at most, the process as a whole |" in told, "one memory of the evaluation"
+    without_carbon = card(metrics(**COSTS | {"emissions_kg": None}), pipeline())
+    assert "| energy of both | 1.2 Wh (" in without_carbon and "CO₂" not in without_carbon
     nothing = card(metrics(cost={"retrain": None, "evaluation": None}, energy_kwh=None, emissions_kg=None, latency=None), pipeline())
     for text in ("CO₂", " Wh", "None", "in use", "on disk"):
         assert text not in nothing
@@ -108,6 +111,11 @@ def test_limits_use_and_repetition_are_those_of_the_model():
     told = card(metrics(look=2), pipeline(about=about))
     assert "    LOOK\n    python scripts/predict.py --model '/my studies/s/final'/look-2 FILE…\n" in told and "--to onnx\n    REPLAY\n" in told
     assert "predict.py --study s --studies-dir '/my studies' FILE…" in card(metrics(), pipeline(about=about))
+
+
+@pytest.mark.parametrize(("kind", "what"), [("audio", "tracks"), ("image", "images"), ("table", "tracks")])
+def test_what_is_told_apart_is_named(kind, what):
+    assert f"Tells 2 classes of {what} apart: blues, rock." in card(metrics(), pipeline(kind=kind))
 
 
 def test_models_of_before_say_what_they_know():
