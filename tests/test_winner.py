@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +83,28 @@ def test_two_trials_of_one_configuration_tie_and_the_cheaper_is_taken_where_that
     best = selection.contenders[0].trial.number
     other = command(*look, "--prefer", "best")
     assert other.returncode == (0 if best == int(winner["trial"]) else 3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_card_work_for_a_study_that_the_command_line_made(place: Path) -> None:
+    studies = place / "other studies"
+    space = place / "elsewhere.yaml"
+    space.write_text((place / "twice.yaml").read_text().replace(f"{place}/table.csv", "/nowhere/table.csv"))
+    made = command("-m", "search.run", "--space", space, "--data", f"table:{place / 'table.csv'}", "--study", "named", "--seed", "5", "--studies-dir", studies)
+    assert made.returncode == 0, made.stdout + made.stderr
+    view = read_study(studies, "named")
+    best = view.winner(resampling)
+    rule = ("--prefer", "cheapest-within", "1", "by", "seconds")
+    assert command("scripts/final_eval.py", "--studies-dir", studies, "--study", "named", *rule).returncode == 0
+    looked = json.loads((studies / "named" / "final" / "metrics.json").read_text())
+    card = (studies / "named" / "final" / "card.md").read_text()
+    shown, _, _, replayed = (shlex.split(line)[1:] for line in re.findall(r"^    (python .*)$", card, re.MULTILINE))
+    again = command(*shown)
+    assert again.returncode == 0 and "nothing is evaluated" in again.stdout, again.stderr
+    done = command(*replayed)
+    assert done.returncode == 0 and f"trial {looked['trial']}" in done.stdout, done.stderr
+    page = html.unescape((studies / "named" / "report.html").read_text())
+    is_another = looked["trial"] != best.number  # as far as the machine's clock says that an equal one was fitted in less time
+    assert (f"of trial {looked['trial']}, not this winner" in page) == is_another == ("cheapest-within 1 by seconds" in page)
+    assert tuple(shown[-len(rule) :]) == rule
