@@ -45,7 +45,12 @@ def test_what_can_not_be_served_is_one_line(tmp_path: Path, capsys: pytest.Captu
 def test_a_real_server_answers_and_ends_cleanly(tmp_path: Path) -> None:
     make_study(tmp_path, "s")
     with subprocess.Popen(
-        [sys.executable, "-m", "search.dashboard", "--studies-dir", str(tmp_path), "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "search.dashboard", "--studies-dir", str(tmp_path), "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background of a shell ignores Ctrl-C, and so would this
     ) as server:
         try:
             line = server.stdout.readline()
