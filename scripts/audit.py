@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 from pydantic import ValidationError
 from rich.console import Console
 
-from genre_models.errors import CorpusError, GenreModelsError
+from genre_models.errors import CorpusError
 from genre_models.settings import DataSettings
+from scripts.ending import exit_code_of
 from search.errors import SearchError
 
 if TYPE_CHECKING:
@@ -62,15 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
     console = Console(soft_wrap=not sys.stdout.isatty(), emoji=False, highlight=False, markup=False)
-    try:
-        return _audit(options, console)
-    except (SearchError, GenreModelsError) as error:
-        return _say(str(error), error.exit_code)
-    except OSError as error:  # a full disk, a folder that can't be written
-        return _say(f"{error.filename or ''}: {error.strerror or error}; choose another place, or free space there", GenreModelsError.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; what was decoded so far is known the next time", markup=False)
-        return 130
+    return exit_code_of(lambda: _audit(options, console), stopped="stopped; what was decoded so far is known the next time")
 
 
 def _audit(options: argparse.Namespace, console: Console) -> int:
@@ -171,11 +164,6 @@ def _print(console: Console, data: TaskData, told: dict[str, Any], lines: list[s
             "write data.groups: artist, for a new study",
             style="bold red",
         )
-
-
-def _say(message: str, exit_code: int) -> int:
-    Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {message}", markup=False, highlight=False)
-    return exit_code
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that it runs 
 from rich.console import Console
 
 from genre_models.doctor.findings import shown
-from genre_models.errors import GenreModelsError
 from genre_models.export import FORMATS, LARGEST_DIFFERENCE
 from genre_models.saved_model import SavedModel, open_saved
-from search.errors import SearchError
+from scripts.ending import exit_code_of
 from search.location import locate
 
 EPILOG = f"""what is written, into studies/NAME/final/export/ unless --output says otherwise:
@@ -58,18 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = parser().parse_args(arguments)
     console = Console(soft_wrap=True, emoji=False, highlight=False, markup=False)
-    try:
-        return export(options, console)
-    except (SearchError, GenreModelsError) as error:
-        Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {error}", markup=False, highlight=False)
-        return error.exit_code
-    except OSError as error:
-        told = f"error: {error.filename or ''}: {error.strerror or error}; choose another place with --output, or free space there"
-        Console(stderr=True, soft_wrap=True, emoji=False).print(told, markup=False, highlight=False)
-        return GenreModelsError.exit_code
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; nothing is written", markup=False)
-        return 130
+    return exit_code_of(lambda: export(options, console), stopped="stopped; nothing is written", elsewhere="choose another place with --output, or free space there")
 
 
 def export(options: argparse.Namespace, console: Console) -> int:

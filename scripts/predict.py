@@ -22,6 +22,7 @@ from rich.console import Console
 from genre_models.doctor.findings import shown
 from genre_models.errors import GenreModelsError
 from genre_models.saved_model import SavedModel, load_saved, open_saved
+from scripts.ending import exit_code_of
 from search.errors import SearchError
 from search.location import locate
 
@@ -66,18 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options = parser().parse_args(arguments)
+    return exit_code_of(lambda: _predict_for_a_reader(options), stopped="stopped; files that were asked for are not written")
+
+
+def _predict_for_a_reader(options: argparse.Namespace) -> int:
     try:
         return predict(options)
-    except (SearchError, GenreModelsError) as error:
-        return _fail(str(error), error.exit_code)
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except OSError as error:
-        return _fail(f"{error.filename or ''}: {error.strerror or error}; choose another place, or free space there", GenreModelsError.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; files that were asked for are not written", markup=False)
-        return 130
 
 
 def predict(options: argparse.Namespace) -> int:
@@ -187,11 +185,6 @@ def _tell_totals(console: Console, counts: Counter[str], unread: int, listed: Li
     failed = f", {unread} could not be read (named above)" if unread else ""
     console.print(f"{counts.total()} of {len(listed.sources)} tracks predicted{failed}{': ' + said if said else ''}")
     console.print(f"{counts.total() / max(seconds, 1e-9):.1f} clips/s: {counts.total()} in {seconds:.1f} s, and {loading:.1f} s to load the model")
-
-
-def _fail(message: str, exit_code: int) -> int:
-    Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {message}", markup=False, highlight=False)
-    return exit_code
 
 
 if __name__ == "__main__":

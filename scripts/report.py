@@ -20,6 +20,7 @@ from genre_models import resampling
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.evidence import ValidationEvidence, read_looks
 from genre_models.settings import DataSettings
+from scripts.ending import exit_code_of
 from scripts.final_request import choose_study
 from search.errors import SearchError
 
@@ -73,25 +74,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parser().parse_args(arguments)
     console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
-    try:
-        studies_dir = options.studies_dir.expanduser().resolve()
-        name = choose_study(studies_dir, options.study, console)
-        output = None if options.output is None else _checked(options.output)
-        path = report_study(studies_dir, name, console, moved=options.data, output=output)
-        console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}  ({path.stat().st_size / 1e6:.1f} MB, opens in any browser)")
-        return 0
-    except (SearchError, GenreModelsError) as error:
-        return _say(f"{error}", error.exit_code)
-    except OSError as error:  # a full disk, a folder that can't be written
-        return _say(f"{error.filename or ''}: {error.strerror or error}; choose another place with --output, or free space there", SearchError.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped", markup=False)
-        return 130
+    return exit_code_of(lambda: _report(options, console), stopped="stopped", elsewhere="choose another place with --output, or free space there")
 
 
-def _say(text: str, code: int) -> int:
-    Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {text}", markup=False, highlight=False)
-    return code
+def _report(options: argparse.Namespace, console: Console) -> int:
+    studies_dir = options.studies_dir.expanduser().resolve()
+    name = choose_study(studies_dir, options.study, console)
+    output = None if options.output is None else _checked(options.output)
+    path = report_study(studies_dir, name, console, moved=options.data, output=output)
+    console.print(f"report: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}  ({path.stat().st_size / 1e6:.1f} MB, opens in any browser)")
+    return 0
 
 
 def report_study(studies_dir: Path, name: str, console: Console, moved: Sequence[str] | None = None, output: Path | None = None) -> Path:
