@@ -121,8 +121,8 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
     """Run one trial; an exception becomes a :class:`Failure`, so that one bad configuration never ends a worker.
 
     A checkpoint is ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of all checkpoints; or ``{"error"}`` where it could
-    not be written. The outcome of a trial that was told to pause has it as ``checkpoint``; one that was told to save hands it to `saved` and goes
-    on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial. Artifacts that can't be brought to their URL
+    not be written; what writing took is a phase of the outcome, ``checkpoint``. The outcome of a trial that was told to pause has the checkpoint itself
+    under that name; one that was told to save hands it to `saved` and goes on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial. Artifacts that can't be brought to their URL
     cost nothing else; the outcome then says why (``artifacts_error``). What the trial took is in the outcome's ``cost`` (`search.trial_cost`), and
     ``disk_bytes`` is the size of its artifacts.
     """
@@ -135,10 +135,10 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
 
 def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None) -> dict[str, Any] | Failure:
     written: dict[str, Any] = {}
-    last, answer = 0, Decision.CONTINUE
+    last, answer, saving_seconds = 0, Decision.CONTINUE, 0.0
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
-        nonlocal last, answer
+        nonlocal last, answer, saving_seconds
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
@@ -148,7 +148,9 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
             return answer
         # At a beat the epoch is one of a further part: it must not take the name of an earlier checkpoint.
         name = f"{epoch:04d}" if metrics else f"{last:04d}-{epoch:04d}"
+        began = time.perf_counter()
         checkpoint = write_checkpoint(errand.checkpoints, name, epoch, snapshot)
+        saving_seconds += time.perf_counter() - began
         if answer == Decision.PAUSE:
             written["checkpoint"] = checkpoint
             return answer
@@ -167,11 +169,19 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
             if answer not in (Decision.STOP, Decision.PAUSE):  # of one that was stopped nobody keeps them
                 written["disk_bytes"] = size_of(workdir)
                 written |= _hand_in(workdir, errand.workdir) if workdir != errand.workdir else {}
-        return {**outcome, **written}
+        return {**outcome, **_phases(outcome, saving_seconds), **written}
     except MemoryError as error:
         return Failure("memory", _one_line(error) or "out of memory")
     except Exception as error:  # whatever a model or a library raises belongs to the trial, not to the search
         return Failure(getattr(error, "reason_code", "exception"), _one_line(error))
+
+
+def _phases(outcome: Mapping[str, Any], saving_seconds: float) -> dict[str, Any]:
+    """The outcome's phases with ``checkpoint``, which for the objective was part of reporting; nothing where it tells none."""
+    if "phases" not in outcome:
+        return {}
+    phases = {"report": 0.0, **outcome["phases"]}
+    return {"phases": phases | {"report": max(0.0, phases["report"] - saving_seconds), "checkpoint": saving_seconds}}
 
 
 @contextmanager
