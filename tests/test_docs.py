@@ -53,6 +53,7 @@ RUN = {
     "scripts/local_cluster.py": "cluster/test_head.py",
     "scripts/make_reference.py": "scripts/test_make_reference.py",
     "scripts/predict.py": "scripts/test_predict.py",
+    "scripts/replicate.py": "scripts/test_replication.py",
     "scripts/report.py": "scripts/test_report.py",
     "optuna-dashboard": "search/test_storage.py",
 }
