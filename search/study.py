@@ -190,7 +190,8 @@ class StudyOwner:
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Take in the value of an epoch; written within a second, and always before the trial's end."""
-        self.trials[number].reports[epoch] = value
+        trial = self.trials[number]
+        trial.reports[epoch], trial.reported_at[epoch] = value, round(self.elapsed_seconds, 3)
         self._pending.setdefault(number, {})[epoch] = value
         self.flush_when_due()
 
@@ -224,7 +225,7 @@ class StudyOwner:
         trial.state, trial.paused, trial.outcome = "WAITING", epoch, dict(outcome)
         if checkpoint is not None:  # else an earlier one still serves, if there is one
             trial.checkpoint = dict(checkpoint)
-        attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint}
+        attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint, "reported_at": trial.reported_at}
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
         self.roster.note(trial)
         return trial
@@ -233,7 +234,7 @@ class StudyOwner:
         """A running trial has saved its state: should it be lost, its successor goes on from there. All its reports are written with it."""
         trial = self.trials[number]
         trial.checkpoint = dict(checkpoint)
-        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), {"checkpoint": trial.checkpoint})
+        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), {"checkpoint": trial.checkpoint, "reported_at": trial.reported_at})
         return trial
 
     def forget_checkpoint(self, trial: Trial) -> None:
@@ -270,6 +271,8 @@ class StudyOwner:
             attrs["reason"] = reason
         if trial.outcome:
             attrs["outcome"] = trial.outcome
+        if trial.reported_at:
+            attrs["reported_at"] = trial.reported_at
         self.storage.write_trial(
             trial.trial_id, self._pending.pop(number, {}), attrs, TrialState[end.state], trial.value
         )
@@ -312,11 +315,14 @@ class StudyOwner:
         if earlier := {key: trial.outcome[key] for key in handed if key in trial.outcome}:
             attrs["outcome"] = earlier
         known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
+        if times := {e: seconds for e, seconds in trial.reported_at.items() if e in known}:
+            attrs["reported_at"] = times
         trial_id, number = self.storage.insert_trial(
             self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known
         )
         successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
         successor.checkpoint, successor.bracket, successor.outcome = trial.checkpoint, trial.bracket, attrs.get("outcome", {})
+        successor.reported_at = times
         self._take_in(successor)
 
     def successor(self, trial: Trial) -> Trial | None:

@@ -263,6 +263,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         attrs.get("paused"),
         attrs.get("checkpoint"),
         attrs.get("bracket"),
+        reported_at={int(epoch): seconds for epoch, seconds in attrs.get("reported_at", {}).items()},
     )
 
 

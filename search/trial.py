@@ -76,6 +76,8 @@ class Trial:
     paused: int | None = None  # the epoch after which it waits for the scheduler's word
     checkpoint: dict[str, Any] | None = None  # {"epoch", "folder", "bytes"} of the newest one that is whole
     bracket: int | None = None  # Hyperband's, counted over the study
+    reported_at: dict[int, float] = field(default_factory=dict)  # epoch to seconds of search by then, over all runs of the study
+    seconds: dict[int, float] = field(default_factory=dict)  # of training up to the end of an epoch, where rungs are in seconds
 
     @property
     def family(self) -> str:
