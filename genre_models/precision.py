@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-# What oneDNN computes bfloat16 with; without them it is emulated, and slower than float32.
+# What oneDNN computes bfloat16 with; without them it is emulated, and several times slower than float32.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
-def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", devices: str | Path = "/dev") -> str:
+def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", devices: str | Path = "/dev", measure: Callable[[], str] | None = None) -> str:
     """Settle a precision.
 
     Parameters
@@ -17,11 +18,14 @@ def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", dev
         Anything but ``auto`` is returned as it is.
     cpuinfo, devices : str or Path
         Where Linux tells of processors and of devices; on other systems neither exists, and float32 is taken.
+    measure : callable, optional
+        Tells which of float32 and bfloat16 is the faster one (`genre_models.precision_probe`); asked only of a processor that has bfloat16. Without it such a
+        processor is taken at its word.
 
     Returns
     -------
     str
-        ``float16`` with an NVIDIA GPU, ``bfloat16`` where the CPU computes it in hardware, ``float32`` elsewhere.
+        ``float16`` with an NVIDIA GPU; else, of a processor that computes bfloat16 in hardware, what `measure` says, or ``bfloat16``; ``float32`` elsewhere.
     """
     if precision != "auto":
         return precision
@@ -32,4 +36,6 @@ def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", dev
     except OSError:
         return "float32"
     flags = {flag for line in text.splitlines() if line.startswith("flags") for flag in line.partition(":")[2].split()}
-    return "bfloat16" if flags & BFLOAT16_FLAGS else "float32"
+    if not flags & BFLOAT16_FLAGS:
+        return "float32"
+    return "bfloat16" if measure is None else measure()

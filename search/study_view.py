@@ -39,6 +39,11 @@ def require_match(location: Location, fingerprint: Mapping[str, Any], defaults: 
         refuse_mismatch(location.name, attrs.get("fingerprint"), fingerprint, defaults)
 
 
+def fingerprint_recorded(location: Location) -> dict[str, Any]:
+    """What a study's trials have in common, as it was recorded; empty where there is no study yet."""
+    return dict((_attrs_of(location) or {}).get("fingerprint") or {})
+
+
 def warm_start_of(location: Location) -> tuple[bool, dict[str, Any] | None]:
     """Whether a study has trials yet, and what it keeps of the studies that it began from (`search.warm_start`), if it did."""
     if location.variable is None and not location.database_file.is_file():

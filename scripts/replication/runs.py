@@ -74,12 +74,12 @@ class Run:
         return f"{self.name}-{self.split}-{self.seed}"
 
     def space(self, corpus: Corpus) -> str:
-        """Its space file: the preset on this corpus, each training on one core in one process."""
+        """Its space file: the preset on this corpus, each training on one core in one process, in the precision that every machine has."""
         corpus = Corpus("demo") if self.split == DEMO else corpus
         problems = Problems(PRESETS / f"{self.preset}.yaml", {})
         _, space = read_space_file(PRESETS / f"{self.preset}.yaml", problems)
         problems.raise_if_any()
-        given = {"study": self.study, "seed": self.seed, "engine": "inline", "data.source": corpus.source, **self.changes}
+        given = {"study": self.study, "seed": self.seed, "engine": "inline", "precision": "float32", "data.source": corpus.source, **self.changes}
         for key, value in given.items():
             _lay(space, key, value)
         data = space["data"]
