@@ -7,6 +7,7 @@ import numpy as np
 
 from genre_models.batches import even_batches
 from genre_models.fitted import Data
+from genre_models.framework import without_gradients
 from genre_models.segments import grid_windows, items_of, segments_of
 
 SETTLING_ITEMS = 128  # each epoch: a mean and a variance of each channel, over as many tracks or windows and all their positions
@@ -44,6 +45,7 @@ def settle(model: keras.Model, data: Data, batch_size: int, seed: int, epoch: in
     for step, rows in enumerate(np.array_split(chosen, steps)):
         for layer in norms:
             layer.momentum = step / (step + 1)  # turns the running average into a plain one
-        model(grid_windows(data, ids, rows), training=True)
+        with without_gradients():
+            model(grid_windows(data, ids, rows), training=True)
     for layer, momentum in zip(norms, momenta):
         layer.momentum = momentum

@@ -16,6 +16,7 @@ import numpy as np
 from genre_models.content import content_hash
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.features import compute_features, feature_key
+from genre_models.framework import runs_compiled
 from genre_models.item_scores import group_numbers
 from genre_models.memory import PeakMemory
 from genre_models.segments import by_owner, cut
@@ -212,7 +213,7 @@ def _load_network(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     import keras
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    model.jit_compile = False  # XLA takes longer to compile than a few hundred tracks to predict
+    model.jit_compile = runs_compiled()  # XLA takes longer to compile than a few hundred tracks to predict
     return lambda batch: np.asarray(model.predict_on_batch(batch), dtype=np.float32)
 
 

@@ -71,6 +71,7 @@ def _in_constants(layer: keras.layers.Layer) -> keras.layers.Layer:
 
     if not isinstance(layer, keras.layers.Normalization) or layer.invert:
         return layer
-    mean, deviation = np.asarray(layer.mean), np.maximum(np.sqrt(np.asarray(layer.variance)), keras.config.epsilon())
+    mean, variance = keras.ops.convert_to_numpy(layer.mean), keras.ops.convert_to_numpy(layer.variance)
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     shifted, scaled = keras.layers.Rescaling(1.0, -mean, dtype="float32"), keras.layers.Rescaling(1 / deviation, dtype="float32")
     return keras.Sequential([shifted, scaled], name=f"{layer.name}_constants")

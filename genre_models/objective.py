@@ -7,7 +7,6 @@ framework: `screen` and `resolve_precision` run in the driver.
 from __future__ import annotations
 
 import importlib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from genre_models.errors import ConfigurationRefused, GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.families.declaration import Cost
 from genre_models.families.own import add_own_families
-from genre_models.framework import import_keras
+from genre_models.framework import backend_of, prepare_backend, settle_backend
 from genre_models.precision import resolve_precision
 
 __all__ = ["METRICS", "Objective", "build", "resolve_precision", "screen"]
@@ -30,7 +29,8 @@ _LIMITS = {
     "gflops": ("GFLOP for one item", "fewer filters or smaller features"),
     "memory_mib": ("MiB to train", "a smaller batch or fewer filters"),
 }
-_OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError")  # TensorFlow's and torch's; jax says it in the text
+# TensorFlow's error and torch's of a GPU by name; jax's, and torch's of the processor, by what they say.
+_OUT_OF_MEMORY, _SAID_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError"), ("RESOURCE_EXHAUSTED", "DefaultCPUAllocator: can't allocate memory")
 
 
 def screen(spec: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, float]:
@@ -79,38 +79,22 @@ def build(task: Mapping[str, Any]) -> Objective:
     Parameters
     ----------
     task : mapping
-        As in docs/design.md, section 5; ``threads`` (optional) bounds TensorFlow's pools where the environment does not, and ``own_families``
-        (optional) are files with families of the user's own, with their hashes.
+        As in docs/design.md, section 5; ``backend`` (optional) is Keras', ``threads`` (optional) bounds its pools where the environment does not, and
+        ``own_families`` (optional) are files with families of the user's own, with their hashes.
 
     Raises
     ------
     GenreModelsError
-        The objective's metric is not one that training reports; or a family's file is not here, or is another.
+        The objective's metric is not one that training reports; a family's file is not here, or is another; or the backend is not installed here, or
+        this process has another.
     """
+    settle_backend(backend_of(task))  # a family's file may import Keras
     add_own_families(task.get("own_families", {}))
     metric = task["objective"]["metric"]
     if metric not in METRICS:
         raise GenreModelsError(f"objective.metric: {metric!r} is not reported by any family; it must be one of {', '.join(METRICS)}")
-    _prepare_framework(task.get("threads"))
+    prepare_backend(backend_of(task), task.get("threads"))
     return Objective(task)
-
-
-def _prepare_framework(threads: int | None) -> None:
-    """Import Keras with bounded thread pools, and let a GPU's memory grow, since workers may share one."""
-    if threads is not None:  # TensorFlow reads them when its first operation runs
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
-        os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    import_keras()
-    import keras
-
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        for device in tf.config.list_physical_devices("GPU"):
-            try:
-                tf.config.experimental.set_memory_growth(device, True)
-            except RuntimeError:
-                pass  # the device is in use already, as in the driver's own process: it keeps the setting it has
 
 
 class Objective:
@@ -224,4 +208,4 @@ def _training_items(found: Any, task: Mapping[str, Any]) -> int:
 
 def _is_out_of_memory(error: Exception) -> bool:
     named = any(base.__name__ in _OUT_OF_MEMORY for base in type(error).__mro__)
-    return named or isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+    return named or isinstance(error, MemoryError) or any(said in str(error) for said in _SAID_OF_MEMORY)

@@ -18,6 +18,7 @@ import numpy as np
 
 from genre_models.artifacts import WEIGHTS, copy_weights, write_tables, write_weights
 from genre_models.errors import SnapshotError
+from genre_models.framework import DEFAULT_BACKEND, backend_of
 from genre_models.item_scores import describe_items, scores_of, validated
 from genre_models.part_snapshots import TrialState, read_trial, write_trial
 from genre_models.snapshots import Report, Snapshot
@@ -121,6 +122,8 @@ class Parts:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         kept = {key: self._spec[key] for key in DECIDES}
+        if backend_of(self._spec) != DEFAULT_BACKEND:  # what TensorFlow's snapshots, those of before there were others, do not say
+            kept["backend"] = self._spec["backend"]
         return {**kept, "folds": self.folds, "repeats": self.repeats, "metric": self._metric, "tracks": self._tracks}
 
     def run(self, resume: str | None = None) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from genre_models.durable import fsync_tree, write_text
 from genre_models.families import FAMILIES
 from genre_models.features import CODE_VERSION
+from genre_models.framework import backend_of
 from genre_models.keras_model import rewrite_in_float32
 from genre_models.measuring import Measure, not_measured
 from genre_models.sound_networks import copy_network
@@ -261,6 +262,7 @@ def _pipeline(winner: Winner, spec: dict, task: dict, data, fitted, seconds: flo
         "learning_rates": list(winner.learning_rates),
         "temperature": winner.temperature,  # of the trial's validation; the model's probabilities are not scaled by it
         "n_tracks": len(data.train_ids),
+        "backend": backend_of(spec) if hasattr(fitted, "core") else None,  # of its training and of the look; the file itself loads on any
         "parameters": fitted.parameters,
         "train_seconds": round(seconds, 3),
         "history": fitted.history,

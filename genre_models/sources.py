@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from genre_models.errors import ConfigurationRefused, GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.features import feature_key, feature_shape
+from genre_models.framework import DEFAULT_BACKEND, backend_of
 from genre_models.settings import FeatureSettings
 
 if TYPE_CHECKING:
@@ -244,7 +245,13 @@ def open_store(found: Input, task: Mapping[str, Any]) -> Any:
 
 def at_hand(trunk: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
     """Trunk settings with the file of weights where it lies on this machine; everywhere else it goes by the path that the space file gave."""
-    return {**trunk, "weights": task.get("places", {}).get(trunk["weights"], trunk["weights"])}
+    return {**trunk, "weights": task.get("places", {}).get(trunk["weights"], trunk["weights"]), **backend_named(task)}
+
+
+def backend_named(task: Mapping[str, Any]) -> dict[str, str]:
+    """``{"backend": …}`` where networks run on another backend than TensorFlow: what they give there is kept under another name."""
+    backend = backend_of(task)
+    return {} if backend == DEFAULT_BACKEND else {"backend": backend}
 
 
 def source_key(found: Input, task: Mapping[str, Any]) -> str:
@@ -252,5 +259,6 @@ def source_key(found: Input, task: Mapping[str, Any]) -> str:
     named: list[Any] = [found.kind]
     named += [table_facts(found, task)["key"]] if found.kind == "table" else [feature_key(found.kind, found.features)]
     if found.trunk is not None:
-        named.append({key: value for key, value in found.trunk.items() if key != "weights" or found.trunk["sha256"] is None})
+        trunk = {key: value for key, value in found.trunk.items() if key != "weights" or found.trunk["sha256"] is None}
+        named.append(trunk | backend_named(task))
     return hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=8).hexdigest()

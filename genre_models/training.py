@@ -1,8 +1,8 @@
 """The training loop of every Keras family: epochs, scores by track, the best weights, snapshots.
 
 Our own loop over `train_on_batch` rather than `fit`: the order of the batches then follows from (seed, epoch) alone, a run can stop and
-go on at any epoch, and on a CPU it is no slower. XLA stays off: measured on a CPU it made the same steps about 6 times slower.
-Backend-neutral: no call goes to TensorFlow. Importing this module imports Keras.
+go on at any epoch, and on a CPU it is no slower. XLA stays off but for jax (`framework.runs_compiled`): measured on a CPU it made TensorFlow's steps about
+6 times slower. Backend-neutral: no call goes to a backend itself. Importing this module imports Keras.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from genre_models.batch_norm import FINAL_SETTLING_ITEMS, SETTLING_ITEMS, settle
 from genre_models.errors import SnapshotError, TrainingDiverged
 from genre_models.fitted import Data, Fitted, Network, Switch, predict
+from genre_models.framework import DEFAULT_BACKEND, runs_compiled, seed_everything
 from genre_models.l2_penalty import with_l2_penalty
 from genre_models.metrics import accuracy, log_loss
 from genre_models.schedules import BestEpoch, EarlyStopping, LearningRate
@@ -133,7 +134,7 @@ class _Run:
         self.hits: list[np.ndarray] = []  # which validation tracks each epoch told right
         # A worker runs trial after trial: without both, a trial would depend on those before it.
         keras.utils.clear_session()
-        keras.utils.set_random_seed(seed % 2**32)
+        seed_everything(seed % 2**32)
         dtype = data.features(items_of(data, data.train_ids[:1])[0][:1]).dtype.name
         self.network = build(params, data.input_shape, len(data.labels), input_dtype=dtype, seed=seed, precision=precision)
         self.optimizer = self._compiled()
@@ -147,8 +148,8 @@ class _Run:
         hits = keras.metrics.CategoricalAccuracy(name="accuracy")
         if self.params.get("mixup"):
             hits = keras.metrics.MeanMetricWrapper(hit_share, name="accuracy")
-        self.network.trainer.compile(optimizer, loss, metrics=[hits], jit_compile=False)
-        self.network.core.jit_compile = False
+        self.network.trainer.compile(optimizer, loss, metrics=[hits], jit_compile=runs_compiled())
+        self.network.core.jit_compile = runs_compiled()
         optimizer.build(self.network.trainer.trainable_variables)  # so that a snapshot finds its variables
         return optimizer
 
@@ -188,7 +189,7 @@ class _Run:
     def _go_over(self) -> None:
         """Begin the second phase with the weights of the first as they are, and take its best ones along."""
         started = time.perf_counter()
-        keras.utils.set_random_seed((self.seed + 1) % 2**32)  # so that it begins alike after a resume
+        seed_everything((self.seed + 1) % 2**32)  # so that it begins alike after a resume
         first, self.data = self.network, self.switch.data()
         self.network = self.switch.build(first, self.data)
         if self.best_weights is not None:
@@ -241,7 +242,7 @@ class _Run:
 
     def _require_finite_weights(self, epoch: int) -> None:
         # Some processors' kernels take the ReLU of a NaN for 0: the loss then stays finite over a network that is lost.
-        if not all(np.isfinite(np.asarray(variable)).all() for variable in self.network.core.trainable_variables):
+        if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in self.network.core.trainable_variables):
             raise TrainingDiverged(f"loss is finite but weights are not after epoch {epoch}: a lower learning rate may help")
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -255,7 +256,7 @@ class _Run:
         return {"val_loss": log_loss(targets, p), "val_accuracy": accuracy(targets, p)}
 
     def _identity(self) -> dict[str, Any]:
-        return {"params": self.params, "epochs": self.epochs, "seed": self.seed, "precision": self.precision}
+        return {"params": self.params, "epochs": self.epochs, "seed": self.seed, "precision": self.precision, "backend": keras.backend.backend()}
 
     def _variables(self) -> dict[str, Any]:
         """Everything that training changes in the network (with batch norm and random states) and the optimizer, by a name on file."""
@@ -264,7 +265,7 @@ class _Run:
 
     def snapshot(self, folder: str) -> None:
         """Write the state after the last epoch done."""
-        arrays = {name: np.asarray(variable) for name, variable in self._variables().items()}
+        arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in self._variables().items()}
         arrays |= {f"best/{number}": array for number, array in enumerate(self.best_weights or ())}
         if self.hits:
             arrays["hits"] = np.array(self.hits)
@@ -281,7 +282,7 @@ class _Run:
         """
         arrays, state = read_snapshot(folder)
         try:
-            before = dict(state["identity"])
+            before = {"backend": DEFAULT_BACKEND, **state["identity"]}  # snapshots of before there were others do not say
             self.rate, self.stopping = LearningRate(**state["rate"]), EarlyStopping(**state["stopping"])
             self.best, self.history = BestEpoch(**state["best"]), list(state["history"])
             count = sum(name.startswith("best/") for name in arrays)

@@ -21,7 +21,7 @@ from rich.console import Console
 from genre_models import look as looks
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.families.own import add_own_families, require_family
-from genre_models.framework import import_keras
+from genre_models.framework import backend_of, import_keras, overridden_backend, require_backend
 from genre_models.parts import describe_parts
 from genre_models.retrain import Winner, complete
 from genre_models.seal import Look, overlaps
@@ -115,6 +115,9 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         if (studies_dir / name / "report.html").is_file():
             tell_report(studies_dir / name / "report.html", console)
         return 0
+    require_backend(backend_of(request.winner.spec))
+    if note := overridden_backend(backend_of(request.winner.spec)):
+        console.print(note)
     with hold_lease(locate(studies_dir, name)):  # no search may change the winner meanwhile
         view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
         for one in (request.winner, *request.also):
@@ -185,7 +188,7 @@ def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, c
         shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
         for other, count in shared:
             console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
-        import_keras()
+        import_keras(backend_of(request.winner.spec))
         task = development_task(data, request, view, stages)
         task["about"] |= {"prefer": prefer, "commands": commands_of(request, view, prefer)}
         return looks.take(request, task, data.split.test, looks.Said(console.print, on_epoch, stages, measure), data.split.test_groups)
@@ -203,6 +206,7 @@ def development_task(data: TaskData, request: looks.Request, view: StudyView, pr
     *_, failed = data.prepare_features(progress=progress) if train else ({},)
     task = data.task({"metric": view.metric, "direction": view.direction}, view.run["limits"])
     task["tracks"] = [track for track in task["tracks"] if track["id"] not in failed]
+    task["backend"] = backend_of(request.winner.spec)
     task["about"] = {"corpus": data.corpus.name, "source": data.corpus.source, "data": view.run["data"], "tracks": view.run["tracks"]}
     if train:
         data.prepare_networks(task, progress)

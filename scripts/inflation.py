@@ -137,6 +137,7 @@ def _spec_of(trial: Trial, options: argparse.Namespace) -> dict[str, Any]:
 
 def _task_of(view: StudyView, spec: dict[str, Any], cache_dir: Path, folds: int) -> dict[str, Any]:
     """The study's development tracks and features, dealt into folds of whole tracks."""
+    from genre_models.framework import backend_of
     from genre_models.prepare import open_task
     from genre_models.settings import DataSettings, FeatureSettings
 
@@ -148,7 +149,7 @@ def _task_of(view: StudyView, spec: dict[str, Any], cache_dir: Path, folds: int)
     if data.unavailable:
         raise SearchError("; ".join(data.unavailable.values()))
     task = data.task({"metric": "val_accuracy", "direction": "maximize"}, {}, (folds,))
-    return task | {"tracks": [track for track in task["tracks"] if track["id"] not in failed]}
+    return task | {"tracks": [track for track in task["tracks"] if track["id"] not in failed], "backend": backend_of(spec)}
 
 
 def train(job: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

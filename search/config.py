@@ -130,6 +130,7 @@ class Settings(_Section):
     engine: Literal["ray", "inline"] = "ray"
     workers: Count | None = None
     resources: Resources = Resources()
+    backend: Literal["tensorflow", "torch", "jax"] = "tensorflow"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     skip_unavailable: bool = False
     storage: str | None = None
@@ -197,6 +198,7 @@ class SearchConfig:
     engine: str
     workers: int | None
     resources: Resources
+    backend: str
     precision: str
     skip_unavailable: bool
     storage: str | None
@@ -222,14 +224,16 @@ class SearchConfig:
             "objective": self.objective.model_dump(mode="json"),
             "budget": self.budget.model_dump(mode="json", include={"min_epochs", "max_epochs", "reduction_factor"}),
             "scheduler": self.scheduler,
+            "backend": self.backend,
             "precision": self.precision,
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
 
 
     def fingerprint_defaults(self) -> dict[str, Any]:
-        """What a study did that was made before one of its families' parameters existed."""
-        return {"families": {name: {key: plain(value) for key, value in space.defaults.items()} for name, space in self.families.items()}}
+        """What a study did that was made before a key, or one of its families' parameters, existed."""
+        families = {name: {key: plain(value) for key, value in space.defaults.items()} for name, space in self.families.items()}
+        return {"families": families, "backend": Settings.model_fields["backend"].default}
 
 
 def load_space(

@@ -133,6 +133,7 @@ def drive(
         screen=screen,
         folds=folds,
         repeats=config.repeats,
+        backend=config.backend,
     )
     checkpoints = Checkpoints(depot, int(config.resources.checkpoints_gib * 2**30))
     try:

@@ -45,6 +45,7 @@ class SpecParts:
     screen: Callable[[dict[str, Any]], Mapping[str, Any]]  # declared cost, or raises with reason_code "refused"
     folds: int = 1
     repeats: int = 1
+    backend: str = "tensorflow"
 
     def spec(self, family: str, sampled: Mapping[str, Any], number: int) -> dict[str, Any]:
         """The whole specification of trial `number` (docs/design.md, section 4)."""
@@ -55,6 +56,7 @@ class SpecParts:
             "epochs": self.epochs,
             "seed": trial_seed(self.seed, number),
             "precision": self.precision,
+            "backend": self.backend,
             "retry_of": None,
         }
         if self.folds * self.repeats > 1:

@@ -19,6 +19,7 @@ from genre_models import resampling
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.families.own import add_own_families, own_code
+from genre_models.framework import missing_backend, overridden_backend, require_backend
 from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.terminal import PlainConsole
@@ -94,6 +95,9 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     from search.warm_sources import read_sources
     from search.worker import Needed, Workplace
 
+    require_backend(config.backend)
+    if note := overridden_backend(config.backend):
+        console.print(note, markup=False, highlight=False)
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
         folder = location.folder
@@ -178,6 +182,7 @@ def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Conso
     from search.study_view import read_study, require_match
     from search.worker import Workplace, build_objective
 
+    require_backend(config.backend)
     view = read_study(studies_dir, config.study, config.storage)
     trial = trial_to_replay(view, number)
     with Stages(console) as stages:
@@ -221,6 +226,7 @@ def _task(config: SearchConfig, data: TaskData, console: Console, progress: Stag
         console.print(f"left out: {track}: {reason}", markup=False, highlight=False)
     task = data.task(config.objective.model_dump(), {"gflops": config.resources.gflops, "memory_mib": memory_mib(config)}, folds)
     task["tracks"] = [row for row in task["tracks"] if row["id"] not in failed]
+    task["backend"] = config.backend
     if own := add_own_families():
         task["own_families"] = own
     unavailable_families(config, data)
@@ -262,6 +268,8 @@ def _dry_run(config: SearchConfig, studies_dir: Path, console: Console) -> int:
     from genre_models.errors import CorpusError
     from search.dry_run import dry_run
 
+    if missing := missing_backend(config.backend):
+        console.print(f"note: {missing}, before this space can be searched", markup=False, highlight=False)
     return dry_run(config, studies_dir, console, partial(_open, config, studies_dir, folds=confirming_folds(config)), screen, CorpusError)
 
 

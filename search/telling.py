@@ -72,6 +72,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "doctor": list(doubts),
+        "backend": config.backend,
         "precision": precision,
         "energy": config.energy.model_dump(),
         "versions": {name: version(name) for name in VERSIONS},

@@ -16,6 +16,7 @@ import numpy as np
 
 from genre_models.copies import CopyMasks
 from genre_models.features.trunk_rows import CutRows
+from genre_models.framework import runs_compiled
 
 Progress = Callable[[int, int, str], None]
 # Activations of the first layers are what a pass takes most memory for: 16 items at 224 x 224 take about 0.5 GiB in VGG16.
@@ -148,9 +149,11 @@ class TrunkPass:
         """Base features of some items, masked where they are copies, filled up to a whole batch: the network is traced for one size."""
         items = self._base.features([item.id for item in wanted])
         if any(item.copy for item in wanted):
+            import keras
+
             from genre_models.augmentation import masked
 
-            items = np.asarray(masked(items, *self._masks(wanted), self._settings["copy_fill"]))
+            items = keras.ops.convert_to_numpy(masked(items, *self._masks(wanted), self._settings["copy_fill"]))
         return np.concatenate([items, np.repeat(items[-1:], self._size - len(items), axis=0)])
 
     def _masks(self, wanted: Sequence[Wanted]) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +177,7 @@ class TrunkPass:
         network = load_outputs(settings["trunk"], settings["weights"], settings["side"], cuts, settings["sha256"])
         features = keras.Input(tuple(self._base.shape), dtype=np.dtype(self._base.dtype).name, name="features")
         model = keras.Model(features, from_base(features, settings, self._normalise, network))
-        model.jit_compile = False  # measured on a CPU, XLA makes this slower
+        model.jit_compile = runs_compiled()  # measured on a CPU, XLA makes this slower on TensorFlow
         return lambda items: keras.tree.flatten(model.predict_on_batch(items))
 
 

@@ -28,7 +28,7 @@ def pass_name(settings: Mapping[str, Any], base_key: str, masked: bool) -> str:
     Parameters
     ----------
     settings : mapping
-        Trunk settings, with the ``sha256`` of a file.
+        Trunk settings, with the ``sha256`` of a file, and the ``backend`` where that is not TensorFlow.
     base_key : str
         Of the base features (`genre_models.features.feature_key`).
     masked : bool
@@ -38,7 +38,8 @@ def pass_name(settings: Mapping[str, Any], base_key: str, masked: bool) -> str:
 
     weights = settings["sha256"] or [settings["weights"], version("keras")]
     named = [CODE_VERSION, base_key, settings["trunk"], weights, settings["side"], settings["channels"]]
-    return json.dumps(named + ([[settings[name] for name in COPY_SETTINGS]] if masked else []))
+    of_backend = [{"backend": settings["backend"]}] if "backend" in settings else []  # it rounds in its own way
+    return json.dumps(named + ([[settings[name] for name in COPY_SETTINGS]] if masked else []) + of_backend)
 
 
 class CutRows:

@@ -53,7 +53,7 @@ def _leave_with_the_parent() -> None:
 def _work(jobs: Sequence[Mapping[str, Any]], task: Mapping[str, Any] | None, tell: Tell) -> dict[str, Any]:
     from genre_models.framework import import_keras
 
-    import_keras()
+    import_keras(None if task is None else task.get("backend"))
     by_key: dict[str, list[Mapping[str, Any]]] = {}
     for job in jobs:
         by_key.setdefault(trunk_key(job), []).append(job)
@@ -89,6 +89,7 @@ def _fill(jobs: Sequence[Mapping[str, Any]], task: Mapping[str, Any], facts: Map
     from genre_models.features import feature_key
     from genre_models.features.store import FeatureStore
     from genre_models.features.trunk_store import TrunkStore, prepare_stores
+    from genre_models.sources import backend_named
 
     tracks, bases = task["tracks"], {}
     by_copies: dict[int, list[TrunkStore]] = {}
@@ -97,7 +98,7 @@ def _fill(jobs: Sequence[Mapping[str, Any]], task: Mapping[str, Any], facts: Map
         key = feature_key(kind, job["features"])
         if key not in bases:
             bases[key] = FeatureStore(task["cache_dir"], kind, job["features"], tracks)
-        store = TrunkStore(bases[key], tracks, task["cache_dir"], job, key, facts[trunk_key(job)])
+        store = TrunkStore(bases[key], tracks, task["cache_dir"], {**job, **backend_named(task)}, key, facts[trunk_key(job)])
         by_copies.setdefault(int(job.get("copies", 0)), []).append(store)
     trained = [track["id"] for track in tracks if track["part"] == "train" or track.get("folds")]
     everything = [store for stores in by_copies.values() for store in stores]

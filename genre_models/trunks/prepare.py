@@ -1,6 +1,6 @@
 """Trunks as the driver sees them: facts, and caches filled before a search, by one child process. Importing this loads no framework.
 
-The driver never imports TensorFlow; the child does (`genre_models.trunks.child`) and takes all cores. It is told its work in one line on
+The driver never imports a framework; the child does (`genre_models.trunks.child`) and takes all cores. It is told its work in one line on
 stdin and answers in lines of JSON on stdout; stdin then stays open, and the child ends when it closes, whatever became of the driver.
 """
 

@@ -82,7 +82,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     if tracks:
         parts = f"{tracks.get('train', 0):,} train, {tracks.get('validation', 0):,} validation, {tracks.get('held_out', 0):,} held out"
         told.append(("tracks", parts))
-    told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("precision", "precision")) if run.get(key) is not None]
+    told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("backend", "backend"), ("precision", "precision")) if run.get(key) is not None]
     told += [("folds", str(view.run["data"]["validation"]["folds"]))] if _folds(run) else []
     machine = run.get("machine", {})
     if machine:
