@@ -1,0 +1,78 @@
+"""A command with all processes that it starts: its memory, and its end by SIGKILL. Units: MiB.
+
+Ray's processes leave the tree when their parent dies, so whoever was seen in it once belongs to it.
+"""
+
+from __future__ import annotations
+
+import psutil
+
+MIB = 2**20
+#: What is added up: of pages that several processes share each bears its part (PSS), so the sum counts them once, files that are mapped included.
+#: Where a system does not tell it, pages that a process has for itself (USS).
+MEMORY = "pss" if psutil.LINUX else "uss"
+
+
+class ProcessTree:
+    """The processes at and below one.
+
+    Parameters
+    ----------
+    pid : int
+
+    Attributes
+    ----------
+    peak_mib : float
+        Largest sum of memory (:data:`MEMORY`) at any look.
+    most : int
+        Most processes at any look.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak_mib, self.most = 0.0, 0
+        self._root = psutil.Process(pid)
+        self._seen: dict[int, psutil.Process] = {pid: self._root}
+
+    def look(self, *, at_memory: bool = True) -> None:
+        """Take note of who is there now, and of the memory that they hold."""
+        living = self.living()
+        self.most = max(self.most, len(living))
+        if at_memory:
+            self.peak_mib = max(self.peak_mib, sum(map(_held_mib, living)))
+
+    def kill(self, patience_seconds: float = 30.0) -> None:
+        """SIGKILL to all of them, and to whom they started meanwhile, until none is left."""
+        waited = 0.0
+        while living := self.living():
+            for process in living:
+                try:
+                    process.kill()
+                except psutil.Error:
+                    continue  # it has ended
+            psutil.wait_procs(living, timeout=1)
+            waited += 1
+            if waited > patience_seconds:
+                raise RuntimeError(f"processes {[process.pid for process in living]} do not end")
+
+    def living(self) -> list[psutil.Process]:
+        """Those below anyone that was seen and still lives; a process id that another has now is not taken for it."""
+        for process in list(self._seen.values()):
+            try:
+                self._seen |= {child.pid: child for child in process.children(recursive=True)}
+            except psutil.Error:
+                continue  # it has ended
+        return [process for process in self._seen.values() if _lives(process)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _held_mib(process: psutil.Process) -> float:
+    try:
+        return getattr(process.memory_full_info(), MEMORY) / MIB
+    except psutil.Error:
+        return 0.0  # it has ended

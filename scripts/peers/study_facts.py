@@ -1,0 +1,91 @@
+"""What a study that is over says of its engine: epochs, trials, seconds of training, and who won."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.peers.watching import Seen, StudyWatch
+from search.errors import SearchError
+from search.study_view import StudyView, read_study
+from search.trial import Trial
+
+
+def facts_of(studies_dir: Path, study: str, watch: StudyWatch) -> dict[str, Any]:
+    """What a line holds of a study.
+
+    Returns
+    -------
+    dict
+        ``maximize``, ``points`` (seconds, value), ``epochs`` (trained, also again), ``trials`` (by state), ``training_seconds`` (inside training and its
+        validation, of all trials; None where the engine does not tell), ``searched_seconds`` (the engine's own count) and ``winner`` (trial, value, epochs
+        and its state).
+
+    Raises
+    ------
+    SearchError
+        Nothing was trained.
+    """
+    view = read_study(studies_dir, study)
+    unseen = {t.number for t in view.trials if t.confirms is not None}
+    points = [(at, value) for at, number, _, value in timed(watch.seen, view.trials) if number not in unseen]
+    if not points:
+        raise SearchError(f"study '{study}': no epoch was trained: give it more minutes")
+    told = watch.attribute("epochs_trained")
+    fitted = _training_seconds(view.trials)
+    winner = winner_of(view)
+    return {
+        "maximize": view.maximize,
+        "points": points,
+        "epochs": int(told) if told is not None else len({(_line_of(t), step) for t in view.trials for step in t.reports}),
+        "trials": dict(Counter(t.state for t in view.trials)),
+        "training_seconds": None if fitted is None else round(fitted, 1),
+        "searched_seconds": round(view.elapsed_seconds, 1) or None,
+        "winner": {"trial": winner.number, "value": best_of(winner, view.maximize), "epochs": len(winner.reports), "state": winner.state},
+    }
+
+
+def timed(seen: Iterable[Seen], trials: Sequence[Trial]) -> list[tuple[float, int, int, float]]:
+    """(seconds, trial, step, value) of the reports that were trained.
+
+    A report stands at the second at which it was seen in the study, or before, where the engine kept the time (`Trial.reported_at`, since the search began):
+    some write a trial's reports together at its end. When the search began follows from the report that was seen soonest after its time.
+    Reports that came with a trial that goes on for another are that one's, and stand there already.
+    """
+    goes_on = {t.number for t in trials if t.retry_of is not None}
+    kept = {(t.number, step): at for t in trials for step, at in t.reported_at.items()}
+    trained = [s for s in seen if not (s.came_with_trial and s.number in goes_on)]
+    began = min((s.seconds - kept[s.number, s.step] for s in trained if (s.number, s.step) in kept), default=0.0)
+    return [(min(s.seconds, began + kept.get((s.number, s.step), s.seconds)), s.number, s.step, s.value) for s in trained]
+
+
+def winner_of(view: StudyView) -> Trial:
+    """The trial with the best value of those that the engine calls complete; where there is none, with the best epoch of all.
+
+    Our own engine calls complete what had the full budget; others have words of their own for it, and are taken by them.
+    """
+    of_search = [t for t in view.trials if t.confirms is None and t.reports]
+    complete = [t for t in of_search if t.state == "COMPLETE"]
+    sign = 1 if view.maximize else -1
+    return max(complete or of_search, key=lambda t: (sign * best_of(t, view.maximize), -t.number))
+
+
+def best_of(trial: Trial, maximize: bool) -> float:
+    """Best epoch of a trial."""
+    best = trial.best(maximize)
+    if best is None:
+        raise SearchError(f"trial {trial.number} has no report")
+    return best
+
+
+def _line_of(trial: Trial) -> Any:
+    """What trials share that go on for one another."""
+    return trial.spec.get("seed", trial.number)
+
+
+def _training_seconds(trials: Sequence[Trial]) -> float | None:
+    gone_on = {t.retry_of for t in trials}  # their seconds are in the trial that goes on with them
+    found = [t.outcome["fit_seconds"] for t in trials if "fit_seconds" in t.outcome and t.number not in gone_on]
+    return sum(found) if found else None

@@ -1,0 +1,124 @@
+"""Markdown from the lines: medians over seeds with their ranges, what was never reached said as such. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from scripts.peers.curves import best_at, ratio_to_best, spread, times_faster
+from scripts.peers.engines import ENGINES, OURS
+from scripts.peers.records import Line
+
+NOTHING = "–"
+
+
+def comparisons(lines: Iterable[Line]) -> dict[tuple[Any, ...], list[Line]]:
+    """Lines that may stand in one table: of one space, corpus, time and number of cores."""
+    found: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        found.setdefault((line["space"], line["corpus"], line["minutes"], line["cores"]), []).append(line)
+    return found
+
+
+def engines_of(lines: Sequence[Line]) -> list[str]:
+    """Names of the engines that have a line, ours first."""
+    there = {line["engine"] for line in lines}
+    return [*[name for name in ENGINES if name in there], *sorted(there - set(ENGINES))]
+
+
+def runs_of(lines: Sequence[Line], engine: str, *, killed: bool = False) -> dict[int, Line]:
+    """An engine's lines by seed."""
+    return {line["seed"]: line for line in lines if line["engine"] == engine and line["killed"] == killed}
+
+
+def speed_table(lines: Sequence[Line]) -> str:
+    """How much sooner ours were as good as each peer's own final best, seed by seed."""
+    rows = ["| ours | peer | seeds | peer's seconds to its best | ours to the same | times faster, median (range) | never reached |", "|---|---|---|---|---|---|---|"]
+    for ours in OURS:
+        for peer in (name for name in engines_of(lines) if name not in OURS):
+            pairs = _pairs(runs_of(lines, ours), runs_of(lines, peer))
+            if pairs:
+                reached = [mine for _, mine in pairs if mine is not None]
+                told = [ours, peer, len(pairs), spread([took for took, _ in pairs], 0), spread(reached, 0), spread(times_faster(pairs), 1), len(pairs) - len(reached)]
+                rows.append(_row(told))
+    return "\n".join(rows)
+
+
+def _pairs(ours: dict[int, Line], peer: dict[int, Line]) -> list[tuple[float, float | None]]:
+    both = sorted(ours.keys() & peer.keys())
+    found = (ratio_to_best(ours[seed]["curve"], peer[seed]["curve"], peer[seed]["maximize"], 60 * peer[seed]["minutes"]) for seed in both)
+    return [pair for pair in found if pair is not None]
+
+
+def engine_table(lines: Sequence[Line]) -> str:
+    """What each engine came to in the same time, and what that took."""
+    rows = [
+        "| engine | seeds | best validation at equal time | winner on folds, mean [95 % intervals] | epochs | trials | seconds in training | overhead | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for engine in engines_of(lines):
+        runs = list(runs_of(lines, engine).values())
+        if not runs:
+            continue
+        best = [value for run in runs if (value := best_at(run["curve"], 60 * run["minutes"])) is not None]
+        trained = [run["training_seconds"] for run in runs if run.get("training_seconds") is not None]
+        told = [engine, len(runs), spread(best, 3), _on_folds(runs), spread([run["epochs"] for run in runs], 0), spread([sum(run["trials"].values()) for run in runs], 0)]
+        rows.append(_row([*told, spread(trained, 0), _overhead(runs), spread([run["peak_mib"] for run in runs], 0)]))
+    return "\n".join(rows)
+
+
+def _on_folds(runs: Sequence[Line]) -> str:
+    scored = [run["folds"] for run in runs if run.get("folds")]
+    if not scored:
+        return NOTHING
+    intervals = ", ".join("{:.3f}–{:.3f}".format(*each["interval"]) for each in scored if each["interval"] is not None)
+    return f"{statistics.mean(each['value'] for each in scored):.3f}" + (f" [{intervals}]" if intervals else "")
+
+
+def _overhead(runs: Sequence[Line]) -> str:
+    """Share of the worker time from the command to its end that was not training."""
+    shares = [100 * run["overhead_seconds"] / (run["workers"] * run["wall_seconds"]) for run in runs if run.get("overhead_seconds") is not None]
+    return f"{spread(shares, 1)} %" if shares else NOTHING
+
+
+def survival_table(lines: Sequence[Line]) -> str:
+    """What a SIGKILL of everything at half time left; empty where it was not measured."""
+    rows = [
+        "| engine | seeds | epochs kept of those trained | finished trials kept | trials under way taken up | seconds to the next epoch | second run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for engine in engines_of(lines):
+        found = [run["survival"] for run in runs_of(lines, engine, killed=True).values() if run.get("survival")]
+        if found:
+            failed = [each["error"] or f"exit code {each['second_run']}" for each in found if each["second_run"] != 0]
+            waited = [each["seconds_to_next_epoch"] for each in found if each["seconds_to_next_epoch"] is not None]
+            parts = [_of(found, "epochs_kept", "epochs_before"), _of(found, "trials_kept", "trials_before"), _of(found, "taken_up", "under_way")]
+            rows.append(_row([engine, len(found), *parts, spread(waited, 0), "; ".join(failed).replace("|", "/") or "ended well"]))
+    return "\n".join(rows) if len(rows) > 2 else ""
+
+
+def _of(found: Sequence[dict[str, Any]], part: str, whole: str) -> str:
+    return ", ".join(f"{each[part]} of {each[whole]}" for each in found)
+
+
+def conditions(lines: Sequence[Line]) -> str:
+    """What the figures were measured on, in one paragraph; several machines or versions are all named."""
+    machines = _distinct(f"{line['machine']['cpu']} ({', '.join(line['machine']['flags']) or 'no wide vectors'})" for line in lines if "machine" in line)
+    packages = _distinct(", ".join(f"{name} {number}" for name, number in line["versions"].items() if number) for line in lines if "versions" in line)
+    loads = [line["load_before"] for line in lines if "load_before" in line]
+    settings = _distinct(f"{line['engine']}: {line['precision']}" for line in lines if "precision" in line)
+    seeds = sorted({line["seed"] for line in lines})
+    told = [f"Cores: {lines[0]['cores']}. Seeds: {', '.join(map(str, seeds))}. Processor: {'; '.join(machines)}. Versions: {'; '.join(packages)}."]
+    told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. Commits: {', '.join(_distinct(str(line.get('revision')) for line in lines))}.")
+    memory = _distinct(str(line["memory"]).upper() for line in lines if line.get("memory"))
+    told.append(f"Seconds count from the command. Memory is the largest sum over all processes of the command ({', '.join(memory)}), looked at every two seconds.")
+    return "\n".join(told)
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"

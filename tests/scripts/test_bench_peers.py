@@ -1,0 +1,236 @@
+"""The comparison with other tools: what is read off curves, lines that add up, what a kill left; and two engines for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from scripts import bench_peers
+from scripts.peers import curves, records, tables
+from scripts.peers.engines import ENGINES, write_space
+from scripts.peers.process_tree import ProcessTree
+from scripts.peers.study_facts import timed, winner_of
+from scripts.peers.survival import survived
+from scripts.peers.watching import Seen, StudyWatch
+from search.errors import SearchError
+from search.study_view import StudyView
+from search.trial import Trial
+
+ROOT = Path(__file__).parents[2]
+PEER = [(20.0, 0.2), (100.0, 0.5), (700.0, 0.6)]
+
+
+def line(engine: str = "ours", seed: int = 0, curve=((10.0, 0.3), (50.0, 0.5)), **more) -> dict:
+    known = {"engine": engine, "seed": seed, "minutes": 12, "space": "cnn", "corpus": "demo", "cores": 2, "killed": False, "maximize": True, "curve": list(curve)}
+    known |= {"wall_seconds": 730.0, "epochs": 100, "trials": {"COMPLETE": 3, "PRUNED": 20}, "training_seconds": 1200.0, "workers": 2, "overhead_seconds": 260.0}
+    return known | {"peak_mib": 2000.0, "load_before": 0.1, "precision": "float32", "folds": {"value": 0.5, "interval": [0.4, 0.6]}} | more
+
+
+def test_a_curve_is_what_improved_in_the_order_of_time() -> None:
+    points = [(3.0, 0.2), (1.0, 0.1), (2.0, 0.4), (4.0, 0.4), (5.0, 0.5)]
+    assert curves.improvements(points, maximize=True) == [(1.0, 0.1), (2.0, 0.4), (5.0, 0.5)]
+    assert curves.improvements(points, maximize=False) == [(1.0, 0.1)]
+
+
+def test_seconds_to_a_peers_own_best() -> None:
+    assert curves.seconds_to(PEER, 0.5, True, 720) == 100.0
+    assert curves.seconds_to(PEER, 0.61, True, 720) is None
+    assert curves.ratio_to_best([(10.0, 0.3), (70.0, 0.65)], PEER, True, 720) == (700.0, 70.0)
+    assert curves.ratio_to_best([(10.0, 0.59)], PEER, True, 720) == (700.0, None)
+    assert curves.ratio_to_best([(10.0, 0.5)], PEER, True, 600) == (100.0, 10.0), "what comes after the time does not count"
+    assert curves.ratio_to_best([(10.0, 0.5)], [], True, 600) is None
+    assert curves.ratio_to_best([(10.0, 1.0)], [(30.0, 2.0), (60.0, 1.5)], False, 600) == (60.0, 10.0)
+
+
+def test_what_was_never_reached_is_no_time_but_the_worst_ratio() -> None:
+    assert curves.times_faster([(700.0, 70.0), (600.0, None), (300.0, 100.0)]) == [0.0, 3.0, 10.0]
+
+
+def test_a_band_waits_for_half_of_the_seeds_and_counts_the_missing_as_worst() -> None:
+    several = {0: [(10.0, 0.2), (30.0, 0.6)], 1: [(20.0, 0.4)], 2: [(40.0, 0.5)]}
+    rows = curves.band(several, [5.0, 10.0, 20.0, 30.0, 40.0], maximize=True)
+    assert rows == [(20.0, 0.2, 0.2, 0.4), (30.0, 0.4, 0.4, 0.6), (40.0, 0.5, 0.4, 0.6)]
+
+
+def test_lines_add_up_and_the_newest_of_a_key_counts(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "peers.jsonl"
+    assert records.read_lines(path) == []
+    for each in (line(), line(seed=1), line(epochs=7)):
+        records.append_line(path, each)
+    path.write_bytes(path.read_bytes()[:-1])  # as if a kill had cut off the end of the last
+    records.append_line(path, line("optuna"))
+    found = records.read_lines(path)
+    assert [(each["engine"], each["seed"], each["epochs"]) for each in found] == [("ours", 0, 7), ("ours", 1, 100), ("optuna", 0, 100)]
+    keys = [{name: value for name, value in line(engine, seed).items() if name in records.KEY} for engine in ("ours", "optuna") for seed in (0, 1)]
+    assert [(key["engine"], key["seed"]) for key in records.missing_runs(keys, found)] == [("optuna", 1)]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"engine": "ours"}', "has no seed, minutes")])
+def test_a_line_that_is_none_is_named(text: str, wanted: str, tmp_path: Path) -> None:
+    path = tmp_path / "peers.jsonl"
+    path.write_text(f"{json.dumps(line())}\n{text}\n")
+    with pytest.raises(SearchError, match=rf"peers\.jsonl:2: .*{wanted}"):
+        records.read_lines(path)
+
+
+def test_engines_take_turns() -> None:
+    assert records.round_robin(["a", "b", "c"], [5, 6]) == [("a", 5), ("b", 5), ("c", 5), ("b", 6), ("c", 6), ("a", 6)]
+
+
+def test_tables_pair_seeds_and_say_what_was_not_reached() -> None:
+    lines = [line(), line(seed=1, curve=[(10.0, 0.7)]), line("optuna", 0, PEER), line("optuna", 1, PEER), line("ray-tune", 3, PEER)]
+    (found,) = [row for row in tables.speed_table(lines).splitlines() if "optuna" in row]
+    assert found == "| ours | optuna | 2 | 700 (700–700) | 10 (10–10) | 35.0 (0.0–70.0) | 1 |"
+    (row,) = [row for row in tables.engine_table(lines).splitlines() if row.startswith("| optuna")]
+    assert "| 2 | 0.600 (0.600–0.600) | 0.500 [0.400–0.600, 0.400–0.600] |" in row and "| 17.8 (17.8–17.8) % |" in row
+    assert tables.survival_table(lines) == ""
+
+
+def test_a_survival_table_tells_a_second_run_that_failed() -> None:
+    kept = {"epochs_before": 50, "epochs_kept": 40, "trials_before": 6, "trials_kept": 6, "under_way": 2, "taken_up": 1, "error": "broken | pipe"}
+    lines = [line("ray-tune", killed=True, survival=kept | {"second_run": 1, "seconds_to_next_epoch": None})]
+    assert "| ray-tune | 1 | 40 of 50 | 6 of 6 | 1 of 2 | – | broken / pipe |" in tables.survival_table(lines)
+
+
+def test_what_a_kill_left_is_counted_trial_by_trial() -> None:
+    before = [Seen(float(step), number, step, 0.1) for number, last in ((0, 9), (1, 5), (2, 4), (3, 2)) for step in range(1, last + 1)]
+    after = [Seen(50.0, 4, step, 0.1, came_with_trial=True) for step in (1, 2, 3)] + [Seen(60.0, 4, 4, 0.1), Seen(61.0, 2, 3, 0.1), Seen(62.0, 2, 4, 0.1)]
+    states = {0: "COMPLETE", 1: "RUNNING", 2: "RUNNING", 3: "RUNNING"}
+    later = {0: "COMPLETE", 1: "FAIL", 2: "PRUNED", 3: "RUNNING", 4: "PRUNED"}
+    # 0 is kept whole; 4 goes on for 1 from epoch 3; 2 goes on as itself from epoch 2; nobody takes up 3.
+    assert survived(before, states, after, later, {4: {"retry_of": 1}}) == {
+        "epochs_before": 20, "epochs_kept": 9 + 3 + 2, "trials_before": 1, "trials_kept": 1, "under_way": 3, "taken_up": 2,
+    }  # fmt: skip
+
+
+def trial(number: int, reports: dict[int, float], state: str = "COMPLETE", **more) -> Trial:
+    return Trial(number, state, {"family": "cnn", "seed": number, "epochs": 3} | more.pop("spec", {}), reports=reports, **more)
+
+
+def test_reports_stand_at_the_time_that_the_engine_kept() -> None:
+    """An engine that writes a trial's epochs together at its end keeps their times; the search began 10 seconds after the command."""
+    trials = [trial(0, {1: 0.1, 2: 0.2}, reported_at={1: 5.0, 2: 9.0}), trial(1, {1: 0.3}), trial(2, {1: 0.1, 2: 0.4}, spec={"retry_of": 0})]
+    seen = [Seen(19.0, 0, 1, 0.1), Seen(19.0, 0, 2, 0.2), Seen(25.0, 1, 1, 0.3), Seen(26.0, 2, 1, 0.1, came_with_trial=True), Seen(30.0, 2, 2, 0.4)]
+    assert timed(seen, trials) == [(15.0, 0, 1, 0.1), (19.0, 0, 2, 0.2), (25.0, 1, 1, 0.3), (30.0, 2, 2, 0.4)]
+
+
+def test_the_winner_is_the_best_that_its_engine_calls_complete() -> None:
+    trials = [trial(0, {1: 0.9}, "PRUNED"), trial(1, {1: 0.5, 2: 0.4}), trial(2, {1: 0.5}), trial(3, {1: 0.95}, spec={"confirms": 1})]
+    assert winner_of(StudyView("s", True, "val_accuracy", {}, trials)).number == 1
+    assert winner_of(StudyView("s", True, "val_accuracy", {}, trials[:1])).number == 0
+
+
+def test_a_watch_sees_what_comes_into_a_study(tmp_path: Path) -> None:
+    import optuna
+
+    watch = StudyWatch(tmp_path / "study.db", time.monotonic())
+    watch.look()
+    assert watch.seen == [] and watch.states() == {} and watch.attribute("epochs_trained") is None
+    study = optuna.create_study(storage=f"sqlite:///{tmp_path / 'study.db'}")
+    first = study.ask()
+    first.set_user_attr("spec", {"family": "cnn"})
+    watch.look()
+    first.report(0.5, 1)
+    watch.look()
+    study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, intermediate_values={1: 0.5, 2: 0.6}))
+    study.set_user_attr("epochs_trained", 3)
+    watch.look()
+    assert [(s.number, s.step, s.value, s.came_with_trial) for s in watch.seen] == [(0, 1, 0.5, False), (1, 1, 0.5, True), (1, 2, 0.6, True)]
+    assert watch.states() == {0: "RUNNING", 1: "PRUNED"} and watch.specs() == {0: {"family": "cnn"}} and watch.attribute("epochs_trained") == 3
+
+
+def test_a_tree_is_killed_with_those_that_left_it() -> None:
+    """The child starts another in a session of its own and ends, as Ray's daemons outlive their parent."""
+    inner = "import time; held = b'x' * (64 * 2**20); time.sleep(120)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {inner!r}], start_new_session=True, stdin=subprocess.DEVNULL); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    tree, end = ProcessTree(process.pid), time.monotonic() + 60
+    while tree.peak_mib < 64 and time.monotonic() < end:
+        tree.look()
+        time.sleep(0.05)
+    process.communicate()
+    assert tree.most == 2 and tree.peak_mib > 64
+    assert len(tree.living()) == 1
+    tree.kill()
+    assert tree.living() == []
+
+
+def test_a_space_is_changed_and_nothing_else(tmp_path: Path) -> None:
+    import yaml
+
+    space = ROOT / "spaces" / "cnn.yaml"
+    write_space(space, {"precision": "float32", "budget.trials": 7, "data.input": "image"}, tmp_path / "copy.yaml")
+    expected = yaml.safe_load(space.read_text())
+    expected["precision"], expected["budget"]["trials"], expected["data"]["input"] = "float32", 7, "image"
+    assert yaml.safe_load((tmp_path / "copy.yaml").read_text()) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--engines", "spearmint"], "error: --engines spearmint: no such engine; there are: ours"),
+        (["--minutes", "0"], "error: --minutes 0: must be more than 0"),
+        (["--cores", "4096"], "error: --cores 4096: this process may use"),
+        (["--report"], "has no lines yet"),
+    ],
+)
+def test_what_can_not_be_measured_is_said_in_a_line(words: list[str], told: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    from scripts.ending import exit_code_of
+
+    monkeypatch.setattr("sys.argv", ["bench_peers.py", *words, "--results", str(tmp_path / "none.jsonl")])
+    assert exit_code_of(bench_peers.main, stopped="") == 2
+    assert told in capsys.readouterr().err
+
+
+def test_names_of_corpora_tell_no_folder() -> None:
+    assert bench_peers.corpus_name("gtzan:/home/me/music/gtzan", "image") == "gtzan image"
+    assert bench_peers.corpus_name("/home/me/tunes", None) == "tunes" and bench_peers.corpus_name("demo", None) == "demo"
+
+
+def test_the_report_draws_a_picture(tmp_path: Path, monkeypatch, capsys) -> None:
+    for each in (line(versions={"keras": "3"}, machine={"cpu": "a", "flags": []}), line("optuna", 0, PEER)):
+        records.append_line(tmp_path / "peers.jsonl", each)
+    monkeypatch.setattr("sys.argv", ["bench_peers.py", "--report", "--results", str(tmp_path / "peers.jsonl"), "--picture", str(tmp_path / "images" / "peers.png")])
+    assert bench_peers.main() == 0
+    assert "### cnn on demo, 12 minutes, 2 cores" in capsys.readouterr().out
+    assert (tmp_path / "images" / "peers.png").read_bytes().startswith(b"\x89PNG")
+
+
+SPACE = """study: tiny
+data: {source: FOLDER}
+features: {image_size: [16, 24]}
+budget: {min_epochs: 1, max_epochs: 4, reduction_factor: 2}
+resources: {gflops: 0.25}
+energy: {measure: false}
+families:
+  cnn: {depth: {int: [1, 2]}, filters: {choice: [4, 8]}, learning_rate: {float: [1e-3, 1e-2], log: true}, batch_size: 8}
+"""
+
+
+@pytest.mark.slow
+def test_optuna_and_ours_for_real(tmp_path: Path) -> None:
+    """18 seconds each, on pictures; then the report, and a second command that finds nothing to do."""
+    from tests.tiny_study import make_corpus
+
+    corpus, results = make_corpus(tmp_path / "corpus", per_class=20), tmp_path / "peers.jsonl"
+    (tmp_path / "tiny.yaml").write_text(SPACE.replace("FOLDER", str(corpus)))
+    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna", "ours-float32", "--seeds", "0", "--minutes", "0.3", "--folds", "2"]
+    command = [sys.executable, "scripts/bench_peers.py", *words, "--results", results, "--work", tmp_path / "work", "--cores", str(min(2, len(os.sched_getaffinity(0))))]
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=360, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {each["engine"]: each for each in records.read_lines(results)}
+    assert found.keys() == {"optuna", "ours-float32"} <= ENGINES.keys()
+    for each in found.values():
+        assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 18 and each["peak_mib"] > 200
+        assert each["curve"] == [list(point) for point in curves.improvements(each["curve"], maximize=True)]
+        assert each["curve"][0][0] > 1 and each["curve"][-1][0] <= each["wall_seconds"] + 1
+        assert 0 < each["training_seconds"] <= each["workers"] * each["wall_seconds"] and each["folds"]["folds"] == 2 and len(each["folds"]["scores"]) == 2
+        assert str(tmp_path) not in json.dumps(each), "no path of this machine is in what is committed"
+    again = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert "2 of 2 runs have a line" in again.stdout and again.returncode == 0
