@@ -1,13 +1,13 @@
 """Memory of training on masked copies: spaces/references/f17-kostrzewa-copies.yaml on 6,400 tracks, 19,200 items an epoch of 128 x 1280.
 
-    python scripts/bench_copies_memory.py                            2.4 GB in the temporary folder; on two cores most of half an hour
+    python scripts/bench_copies_memory.py                            2.4 GB in the temporary folder; on two cores a quarter of an hour
     python scripts/bench_copies_memory.py --batch 32 16 8            other batches than the preset's
     python scripts/bench_copies_memory.py --steps 0                  whole epochs of the preset too: hours
 
 A cache of noise in the format of computed features stands for the corpus: what is in it makes no difference to memory, and sound of 7,200 clips would take
 an hour to decode. A worker builds its objective and runs one trial as in a search. ``preset`` is the preset's network: the first steps of an epoch, whose order
-is that of the whole one, so that they reach over all items and copies, and then all of validation. ``narrow`` is the same with two filters a layer, for
-a whole epoch, every item once: what the items take beside the network does not grow on the way.
+is that of the whole one, so that they reach over all items and copies, and then as many of validation. ``narrow`` is the same with one filter a layer and batches of
+32, for a whole epoch, every item once, and all of validation: what the items take beside the network does not grow on the way.
 
 The worker's ``RssAnon`` (/proc/PID/status) is sampled from outside every 50 ms: what a machine runs out of. Beside it is what of the mapped cache is resident (the
 file part of /proc/PID/smaps_rollup, libraries included), pages that the system drops when it needs them.
@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 PRESET = ROOT / "spaces" / "references" / "f17-kostrzewa-copies.yaml"
 LIMIT_MIB, MIB = 4096, 2**20
 SAMPLE_SECONDS, MAPPED_EVERY = 0.05, 20
-NARROW = "2-2-2-2"
+NARROW = {"filters_per_layer": "1-1-1-1", "kernel": 3, "batch_size": 32}
 
 
 def spec_of(row: str, batch: int | None, columns: int | None = None) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def spec_of(row: str, batch: int | None, columns: int | None = None) -> dict[str
     from search.run import SECTIONS
 
     space = load_space(PRESET, FAMILIES, SECTIONS)
-    params = space.families["cnn"].resolve({}) | ({} if batch is None else {"batch_size": batch}) | ({"filters_per_layer": NARROW} if row == "narrow" else {})
+    params = space.families["cnn"].resolve({}) | ({} if batch is None else {"batch_size": batch}) | (NARROW if row == "narrow" else {})
     features = FeatureSettings.model_validate(space.sections["features"].model_dump())
     if columns is not None:
         features = features.model_copy(update={"clip_seconds": (columns - 0.5) * features.hop_length / features.sr})
@@ -141,7 +141,10 @@ def peaks_of(samples: Sequence[tuple[float, float]], marks: dict[str, float]) ->
 def measure(folder: Path, row: str, batch: int | None, steps: int, task: dict[str, Any], columns: int | None = None) -> dict[str, Any]:
     """One worker on the corpus that lies there."""
     given, spec = folder / "given.json", spec_of(row, batch, columns)
-    given.write_text(json.dumps([spec, task, steps if row == "preset" else 0]))
+    steps = steps if row == "preset" else 0
+    validated = [track for track in task["tracks"] if track["part"] == "validation"][: steps * spec["params"]["batch_size"] or None]
+    tracks = [track for track in task["tracks"] if track["part"] == "train"] + validated
+    given.write_text(json.dumps([spec, task | {"tracks": tracks}, steps]))
     told = watch([sys.executable, __file__, "--work", str(given)])
     return told | {"row": row, "batch": spec["params"]["batch_size"]}
 

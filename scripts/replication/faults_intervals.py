@@ -30,7 +30,7 @@ def _comparison(first: Share, second: Share, words: str) -> dict[str, Any]:
 def render(found: dict[str, Any]) -> str:
     """Lines of the page."""
     shares = [
-        [row, each["system"], f"{each['hits']} of {each['n']}", f"{accuracy(each['accuracy'])} ({accuracy(each['interval'][0])} to {accuracy(each['interval'][1])})"]
+        [row, each["system"], f"{each['hits']} of {each['n']}", f"{each['accuracy']:.4f} ({accuracy(each['interval'][0])} to {accuracy(each['interval'][1])})"]
         for row, each in found["shares"].items()
     ]
     compared = [

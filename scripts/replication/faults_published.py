@@ -95,11 +95,9 @@ def most_disagreement(hits_apart: int, level: float = 0.05) -> int | None:
     from scipy.stats import binom
 
     most, apart = None, abs(hits_apart)
-    for disagreed in range(apart, 50 * apart * apart + 2, 2):
-        if disagreed and min(1.0, 2 * float(binom.sf((disagreed + apart) // 2 - 1, disagreed, 0.5))) <= level:
-            most = disagreed
-        elif most is not None:
-            break
+    disagreed = apart
+    while disagreed and 2 * float(binom.sf((disagreed + apart) // 2 - 1, disagreed, 0.5)) <= level:
+        most, disagreed = disagreed, disagreed + 2
     return most
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,25 @@ class Deal:
         As `scripts.replication.faults_choice` takes them.
     folds : tuple of int
     groups : np.ndarray or None
+    restored : tuple of int or None
+        Of each setting the epoch with the lowest validation loss, from 0, which early stopping restores; None where tracks lie in folds.
     """
 
     names: tuple[str, ...]
     settings: tuple[tuple[np.ndarray, ...], ...]
     folds: tuple[int, ...]
     groups: np.ndarray | None
+    restored: tuple[int, ...] | None = None
+
+    @property
+    def at_restored(self) -> Deal:
+        """The same with that epoch alone."""
+        parts = tuple((setting[0][epoch : epoch + 1],) for setting, epoch in zip(self.settings, self.restored, strict=True))
+        return replace(self, settings=parts, restored=None)
+
+    def alone(self, place: int) -> Deal:
+        """One of the settings."""
+        return Deal(self.names[place : place + 1], self.settings[place : place + 1], self.folds, self.groups)
 
 
 def finished(studies_dir: Path, name: str) -> list[Trial]:
@@ -83,7 +96,14 @@ def deal_of(trials: Mapping[str, Trial]) -> Deal | None:
     if len(same) < 2:
         return None
     parts = tuple(items.parts[: len(first.folds)] for items in same.values())  # of the first repeat
-    return Deal(tuple(same), parts, first.folds, first.groups)
+    return Deal(tuple(same), parts, first.folds, first.groups, _restored([trials[name] for name in same], parts))
+
+
+def _restored(trials: Sequence[Trial], parts: Sequence[Sequence[np.ndarray]]) -> tuple[int, ...] | None:
+    curves = [[row.get("val_loss", np.inf) for row in trial.outcome.get("history", ())] for trial in trials]
+    if any(len(setting) > 1 or len(setting[0]) != len(curve) for setting, curve in zip(parts, curves, strict=True)):
+        return None
+    return tuple(int(np.argmin(curve)) for curve in curves)
 
 
 def _is_hits(items: ItemScores) -> bool:
