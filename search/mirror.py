@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.levelling import levelled
 from search.ranking import places, rank_of, score_of
+from search.schedulers.ladder import EpochLadder, Ladder
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
 from search.trial import End, Trial
 
@@ -67,6 +68,8 @@ class Mirror:
     ranking : {"optuna", "levelled", "values"}
     most : int
         A sampler is shown so many ended and paused trials: of more, the best tenth and the newest.
+    ladder : Ladder
+        How far a stopped trial came.
 
     Attributes
     ----------
@@ -74,8 +77,8 @@ class Mirror:
         Optuna's name of each searched parameter, ``family`` and ``FAMILY/PARAMETER``, to its distribution.
     """
 
-    def __init__(self, families: Mapping[str, FamilySpace], maximize: bool, ranking: Ranking = "optuna", most: int = MOST_SHOWN) -> None:
-        self._maximize, self._ranking, self._most = maximize, ranking, most
+    def __init__(self, families: Mapping[str, FamilySpace], maximize: bool, ranking: Ranking = "optuna", most: int = MOST_SHOWN, ladder: Ladder = EpochLadder(())) -> None:
+        self._maximize, self._ranking, self._most, self._ladder = maximize, ranking, most, ladder
         self.distributions: dict[str, BaseDistribution] = {"family": CategoricalDistribution(tuple(families))}
         for family, space in families.items():
             self.distributions |= {f"{family}/{p.name}": distribution_of(p) for p in space.searched}
@@ -157,7 +160,7 @@ class Mirror:
 
     def _best_first(self, ended: list[Trial], values: Mapping[int, float]) -> list[Trial]:
         sign = -1 if self._maximize else 1
-        return sorted(ended, key=lambda t: (0, sign * values[t.number]) if t.number in values else rank_of(t, self._maximize))
+        return sorted(ended, key=lambda t: (0, sign * values[t.number]) if t.number in values else rank_of(t, self._maximize, self._ladder))
 
     def _values(self) -> dict[int, float]:
         known = [t for t in self._trials.values() if t.state != "RUNNING"]
@@ -179,7 +182,7 @@ class Mirror:
         else:
             state = TrialState.PRUNED
             if trial.reports and trial.end != End.REFUSED:
-                reports = {(last := max(trial.reports)): trial.reports[last]}
+                reports = {self._ladder.step(trial): trial.reports[max(trial.reports)]}
         distributions = {name: self.distributions[name] for name in trial.params}
         end = None if state is TrialState.RUNNING else _NOW
         return _Told(trial.number, state, value, _NOW, end, trial.params, distributions, {}, {}, reports, trial.number)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from statistics import NormalDist
 from typing import Any
 
+from search.schedulers.ladder import EpochLadder, Ladder
 from search.trial import End, Trial
 
 
-def rank_of(trial: Trial, maximize: bool) -> tuple[Any, ...]:
+def rank_of(trial: Trial, maximize: bool, ladder: Ladder = EpochLadder(())) -> tuple[Any, ...]:
     """Sorts ended and paused trials, the best first: those that had the full budget by value, then stopped ones, the later stopped before the
-    earlier and of these by their last report, then those that were refused."""
+    earlier and of these by their last report, then those that were refused. Later is what `ladder` says."""
     sign = -1.0 if maximize else 1.0
     if trial.state == "COMPLETE" and trial.value is not None:
         return 0, sign * trial.value
     if trial.reports and trial.end != End.REFUSED:
-        last = max(trial.reports)
-        return 1, -last, sign * trial.reports[last]
+        return 1, -ladder.step(trial), sign * trial.reports[max(trial.reports)]
     return (2,)
 
 

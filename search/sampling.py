@@ -18,13 +18,17 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from search import cma_es
 from search.grid import Grid
 from search.mirror import MOST_SHOWN, Mirror
+from search.schedulers.ladder import EpochLadder, Ladder
 from search.shares import Shares
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
+from search.thrift import Point, Thrift
 from search.trial import Trial, trial_seed
 from search.warm_start import MOST_QUEUED, STAND_INS, Configuration, Outsider, WarmStart, disappointing, stand_ins
 
 #: So many trials TPE and GP draw at random before they learn (Optuna's default).
 _STARTUP = 10
+#: Samplers whose proposals are draws, so that one of several may be taken; a grid has an order, CMA-ES a population.
+FRUGAL = ("tpe", "random", "gp")
 
 #: (family, sampled values by parameter name, the same with Optuna's names and distributions)
 Proposal = tuple[str, dict[str, Any], dict[str, tuple[Any, BaseDistribution]]]
@@ -53,6 +57,10 @@ class Proposer:
         Its configurations are proposed first; "tpe" and "gp" also learn from its trials while there are few of the study's own.
     shown : int
         Of more ended trials than that, Optuna's samplers are shown the best and the newest (search/mirror.py).
+    ladder : Ladder
+        How far a stopped trial came, for "tpe" (search/mirror.py).
+    thrift : Thrift, optional
+        Chooses among several proposals of "tpe", "random" or "gp" by what they are predicted to cost; without it the first is taken.
     """
 
     def __init__(
@@ -65,13 +73,16 @@ class Proposer:
         blocked: Collection[str] = (),
         warm: WarmStart = WarmStart(),
         shown: int = MOST_SHOWN,
+        thrift: Thrift | None = None,
+        ladder: Ladder = EpochLadder(()),
     ) -> None:
         self._families = dict(families)
         self._open = {name: space for name, space in self._families.items() if name not in blocked}
         self._kind, self._seed, self._maximize = sampler, seed, maximize
-        self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking, shown)
+        self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking, shown, ladder)
         self._grid = Grid(self._open) if sampler == "grid" else None
         self._shares = Shares(self._open)
+        self._thrift = thrift if sampler in FRUGAL else None
         self._warm, self._taken_over = warm, {}  # origin of a configuration of another study -> number of its trial here
 
     @property
@@ -99,6 +110,8 @@ class Proposer:
         self._mirror.clear()
         self._shares.clear()
         self._taken_over.clear()
+        if self._thrift is not None:
+            self._thrift.clear()
         if self._grid is not None:
             self._grid = Grid(self._open)
         for trial in trials:
@@ -127,6 +140,8 @@ class Proposer:
             self._mirror.forget(trial.number)
         else:
             self._mirror.take_in(trial)
+            if self._thrift is not None:
+                self._thrift.note(trial, _sampled(trial))
         if trial.state == "FAIL" and not trial.counts:
             self._shares.drop(trial.number)
         else:
@@ -160,7 +175,7 @@ class Proposer:
             None where the sampler has nothing more, of that family if one is asked for.
         """
         queued = self._queued(family)
-        point = self._ask(number, family) if queued is None else (queued.family, dict(queued.sampled))
+        point = self._ask_frugally(number, family) if queued is None else (queued.family, dict(queued.sampled))
         if point is None:
             return None
         family, sampled = point
@@ -176,26 +191,39 @@ class Proposer:
         ahead = (c for c in self._warm.queue if c.origin not in self._taken_over and c.family in self._open)
         return next((c for c in ahead if family in (None, c.family)), None)
 
-    def _ask(self, number: int, family: str | None) -> tuple[str, dict[str, Any]] | None:
+    def _ask_frugally(self, number: int, family: str | None) -> Point | None:
+        if self._thrift is None:
+            return self._ask(number, family)
+        points = self.candidates(number, family, self._thrift.candidates)
+        return self._thrift.choose(points, self._seed_of(number))
+
+    def candidates(self, number: int, family: str | None, count: int) -> list[Point]:
+        """Several proposals for one trial, all of the first one's family; nothing is noted of them."""
+        points = [self._ask(number, family)]
+        points += [self._ask(number, points[0][0], draw) for draw in range(1, count)]
+        return points
+
+    def _ask(self, number: int, family: str | None, draw: int = 0) -> Point | None:
         if self._grid is not None:
             return self._grid.next(family)
         if self._kind == "cmaes":
             return self._ask_cma_es(number)
         if family is None and len(self._families) > 1:
             family = self._shares.overdue()
-        return self._draw(number, family) if self._kind == "random" else self._ask_optuna(number, family)
+        seed = self._seed_of(number, draw)
+        return self._draw(seed, family) if self._kind == "random" else self._ask_optuna(seed, family)
 
-    def _ask_optuna(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
-        study = self._mirror.study(self._make_sampler(number))
+    def _ask_optuna(self, seed: int, family: str | None) -> Point:
+        study = self._mirror.study(self._make_sampler(seed))
         if family is not None:
             study.enqueue_trial({"family": family})
         trial = study.ask()
         family = trial.suggest_categorical("family", tuple(self._families))
         if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
-            return self._ask_optuna(number, self._shares.least_tried())
+            return self._ask_optuna(seed, self._shares.least_tried())
         others = self._stand_ins(family)  # only now, so that they have no say in which family it is
         if others:
-            trial = self._mirror.study_beside(self._make_sampler(number), family, others).ask()
+            trial = self._mirror.study_beside(self._make_sampler(seed), family, others).ask()
         return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
 
     def _stand_ins(self, family: str) -> list[Outsider]:
@@ -204,9 +232,9 @@ class Proposer:
         standing = self._mirror.standing(family)
         return stand_ins(self._warm, family, standing, self._taken_over.values()) if len(standing) < STAND_INS else []
 
-    def _draw(self, number: int, family: str | None) -> tuple[str, dict[str, Any]]:
+    def _draw(self, seed: int, family: str | None) -> Point:
         """What Optuna's random sampler gives, without the study that it does not look at."""
-        sampler, distributions = optuna.samplers.RandomSampler(seed=self._seed_of(number)), self._mirror.distributions
+        sampler, distributions = optuna.samplers.RandomSampler(seed=seed), self._mirror.distributions
 
         def draw(name: str) -> Any:
             distribution = distributions[name]
@@ -216,20 +244,20 @@ class Proposer:
 
         family = family or draw("family")
         if family not in self._open:
-            return self._draw(number, self._shares.least_tried())
+            return self._draw(seed, self._shares.least_tried())
         return family, self._families[family].sample(lambda parameter: draw(f"{family}/{parameter.name}"))
 
-    def _ask_cma_es(self, number: int) -> tuple[str, dict[str, Any]]:
+    def _ask_cma_es(self, number: int) -> Point:
         family, space = next(iter(self._families.items()))
         sign = -1 if self._maximize else 1
         history = [(_sampled(trial), None if value is None else sign * value) for trial, value in self._mirror.valued()]
         return family, cma_es.propose(space, history, self._seed_of(number))
 
-    def _seed_of(self, number: int) -> int:
-        return trial_seed(self._seed, number) ^ 0x5EED
+    def _seed_of(self, number: int, draw: int = 0) -> int:
+        return trial_seed(self._seed if draw == 0 else trial_seed(self._seed, -draw), number) ^ 0x5EED
 
-    def _make_sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed, at_random = self._seed_of(number), _STARTUP
+    def _make_sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        at_random = _STARTUP
         if self._taken_over and self._mirror.ended < _STARTUP + MOST_QUEUED:
             at_random += sum(disappointing(self._mirror.standing(family), self._taken_over.values()) for family in self._families)
         with warnings.catch_warnings():

@@ -6,6 +6,7 @@ Source of the idea: Salinas et al. 2022, "Syne Tune", AutoML-Conf (simulated bac
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -106,6 +107,7 @@ class _Simulation:
         self._idle = list(range(workers))
         self._events: list[tuple[float, int, int]] = []  # (end of the epoch, worker, trial)
         self._no_more = False
+        self._best: list[float] = []  # of each trial so far
 
     def run(self, seconds: float) -> Simulated:
         self._fill(0.0)
@@ -139,6 +141,7 @@ class _Simulation:
                 trial = Trial(started, "RUNNING", {"family": curve.family, "epochs": len(curve.values)}, bracket=move.bracket)
                 self._done.trials.append(trial)
                 self._done.curves.append(curve)
+                self._best.append(-math.inf if self._maximize else math.inf)
                 self._scheduler.begun(trial)
                 return trial
             if move.family is None:
@@ -165,12 +168,14 @@ class _Simulation:
         trial, curve = self._done.trials[number], self._done.curves[number]
         epoch = len(trial.reports) + 1
         trial.reports[epoch] = curve.values[epoch - 1]
+        trial.seconds[epoch] = epoch * curve.seconds
+        self._best[number] = (max if self._maximize else min)(self._best[number], curve.values[epoch - 1])
         self._done.epochs += 1
         if epoch == len(curve.values):
             self._end(trial, End.FULL)
             decision = Decision.STOP
         else:
-            decision = self._scheduler.decide(trial, epoch, trial.best(self._maximize))
+            decision = self._scheduler.decide(trial, epoch, self._best[number])
             if decision is Decision.STOP:
                 self._end(trial, End.PRUNED)
             elif decision is Decision.PAUSE:
@@ -179,22 +184,26 @@ class _Simulation:
                 self._learn(trial)
         for root in self._scheduler.losers():
             self._end(self._done.trials[root], End.PRUNED)
-        leader = max((t for t in self._done.trials if t.reports), key=self._standing).number
-        if not self._done.leaders or self._done.leaders[-1][1] != leader:
-            self._done.leaders.append((now, leader))
+        self._note_leader(now, trial)
         if decision is Decision.CONTINUE:
             self._train(now, worker, trial)
         else:
             self._idle.append(worker)
 
+    def _note_leader(self, now: float, trial: Trial) -> None:
+        """A trial has an epoch more, so it may have come to stand above who led; the others stand where they stood."""
+        leaders = self._done.leaders
+        if not leaders or (leaders[-1][1] != trial.number and self._standing(trial) > self._standing(self._done.trials[leaders[-1][1]])):
+            leaders.append((now, trial.number))
+
     def _end(self, trial: Trial, end: End) -> None:
         trial.end, trial.state, trial.paused = str(end), end.state, None
         if end is End.FULL:
-            trial.value = trial.best(self._maximize)
+            trial.value = self._best[trial.number]
         self._scheduler.ended(trial, requeued=False)
         self._learn(trial)
 
     def _standing(self, trial: Trial) -> tuple[bool, int, float, int]:
-        best = trial.best(self._maximize)
+        best = self._best[trial.number]
         length = 0 if trial.is_full else len(trial.reports)
         return trial.is_full, length, best if self._maximize else -best, -trial.number

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from search.sampling import Proposer
+from search.schedulers.ladder import EpochLadder, Ladder
 from search.simulate import Curve
 from search.space import ChoiceDomain, FamilySpace, Parameter
 from search.trial import Trial
@@ -31,6 +32,10 @@ class Row:
 
     params: dict[str, Any]
     curve: Curve
+
+    def sampled(self, space: FamilySpace) -> dict[str, Any]:
+        """Its values of the space's searched parameters, as far as they are active."""
+        return {p.name: _of_domain(p, self.params[p.name]) for p in space.searched if p.name in self.params}
 
 
 def write_table(path: Path, trials: Sequence[Trial]) -> int:
@@ -71,13 +76,14 @@ class Deck:
     sampler : {"random", "tpe"}
     seed : int
     ranking : {"optuna", "levelled"}
-        Of `search.sampling.Proposer`.
+        Of `search.sampling.Proposer`, as is `ladder`.
     """
 
-    def __init__(self, rows: Sequence[Row], spaces: Mapping[str, FamilySpace], sampler: str, seed: int, ranking: str = "optuna") -> None:
+    def __init__(self, rows: Sequence[Row], spaces: Mapping[str, FamilySpace], sampler: str, seed: int, ranking: str = "optuna", ladder: Ladder = EpochLadder(())) -> None:
         self._left, self._spaces, self._random = list(rows), spaces, random.Random(seed)
-        self._proposer = None if sampler == "random" else Proposer(spaces, sampler, seed, True, ranking)
+        self._proposer = None if sampler == "random" else Proposer(spaces, sampler, seed, True, ranking, ladder=ladder)
         self._params: dict[int, dict[str, Any]] = {}
+        self._drawn: dict[int, Row] = {}
 
     def draw(self, number: int, family: str | None) -> Curve | None:
         """The row for a new trial; None where none is left."""
@@ -86,16 +92,21 @@ class Deck:
             return None
         row = self._random.choice(left) if self._proposer is None else self._nearest(left, number, family)
         self._left.remove(row)
+        self._note_drawn(number, row)
         return row.curve
+
+    def _note_drawn(self, number: int, row: Row) -> None:
+        family = row.curve.family
+        self._drawn[number] = row
+        self._params[number] = {"family": family} | {f"{family}/{name}": value for name, value in row.sampled(self._spaces[family]).items()}
 
     def _nearest(self, left: Sequence[Row], number: int, family: str | None) -> Row:
         there = {row.curve.family for row in left}
         family, proposed, _ = self._proposer.propose(number, next(iter(there)) if len(there) == 1 else family)
-        space = self._spaces[family]
-        row = nearest_row([row for row in left if row.curve.family == family], space, proposed)
-        active = {p.name: _of_domain(p, row.params[p.name]) for p in space.searched if p.name in row.params}
-        self._params[number] = {"family": family} | {f"{family}/{name}": value for name, value in active.items()}
-        return row
+        return self._nearest_left(left, family, proposed)
+
+    def _nearest_left(self, left: Sequence[Row], family: str, proposed: Mapping[str, Any]) -> Row:
+        return nearest_row([row for row in left if row.curve.family == family], self._spaces[family], proposed)
 
     def learn(self, trial: Trial) -> None:
         """What came of a drawn row: told of the row, not of the proposal it stands for."""

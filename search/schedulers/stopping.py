@@ -10,8 +10,9 @@ import math
 from collections.abc import Iterable, Sequence
 
 from search.schedulers import Resume, Start
+from search.schedulers.ladder import Ladder, as_ladder
 from search.schedulers.rung import Rung
-from search.trial import Decision, Trial, standing
+from search.trial import Decision, Trial
 
 
 class RunAll:
@@ -56,8 +57,8 @@ class Asha(RunAll):
 
     Parameters
     ----------
-    levels : tuple of int
-        Rungs in epochs, ascending (:func:`search.schedule.rungs`).
+    levels : sequence of int, or Ladder
+        Rungs: in epochs, ascending (:func:`search.schedule.rungs`), or whatever a ladder says.
     reduction_factor : int >= 2
     maximize : bool
 
@@ -67,46 +68,49 @@ class Asha(RunAll):
     below the cut ends instead of waiting. The stratification is ours.
     """
 
-    def __init__(self, levels: tuple[int, ...], reduction_factor: int, maximize: bool) -> None:
-        self._levels = levels
+    def __init__(self, levels: Sequence[int] | Ladder, reduction_factor: int, maximize: bool) -> None:
+        self._ladder = as_ladder(levels)
         self._reduction_factor = reduction_factor
         self._maximize, self._sign = maximize, 1.0 if maximize else -1.0
-        self._table: dict[tuple[str, int], Rung] = {}
+        self._table: dict[tuple[str, float], Rung] = {}
 
     def decide(self, trial: Trial, epoch: int, best: float) -> Decision:
         """Continue or stop."""
         self._stand(trial, epoch)
-        if epoch not in self._levels:
+        reached = self._ladder.reached(trial, epoch)
+        for level in reached:
+            self._put(trial, level, best)
+        if not reached:
             return Decision.CONTINUE
-        rung = self._table.setdefault((trial.family, epoch), Rung())
-        rung.put(trial.root, self._sign * best)
+        rung = self._table[trial.family, reached[-1]]
         keep = max(1, len(rung) // self._reduction_factor)
         return Decision.CONTINUE if rung[trial.root] >= rung.value_at(keep - 1) else Decision.STOP
 
     def ended(self, trial: Trial, requeued: bool) -> None:
-        """A trial that stopped early by itself stands, with its value, at the rungs it did not reach; one that failed stands nowhere."""
+        """A trial that had all its epochs, or stopped early by itself, stands with its value at the rungs it did not reach; one that failed stands nowhere."""
         if trial.state == "FAIL" and not requeued:
             for rung in self._table.values():
                 rung.drop(trial.root)
-        elif trial.end == "early-stop":
+        elif trial.state == "COMPLETE":
             self._stand(trial, math.inf)
 
     def _stand(self, trial: Trial, epoch: float) -> None:
-        """A trial that stopped early by itself stands, with its value, at the rungs below `epoch` that it did not report."""
-        for level in self._levels:
-            if level < epoch and level not in trial.reports and trial.reports:
-                self._note(trial, level)
+        for level in self._ladder.skipped(trial, epoch):
+            self._note(trial, level)
 
     def rebuild(self, trials: Iterable[Trial]) -> None:
         """Fill the table from the study's trials; those that wait to go on stand with what they have reported."""
         for trial in trials:
             if trial.state == "FAIL" or not trial.reports:
                 continue
-            for level in self._levels:
-                if level in trial.reports:
+            for level in self._ladder.levels:
+                if self._ladder.epoch_of(trial, level) is not None:
                     self._note(trial, level)
             self._stand(trial, max(trial.reports))
             self.ended(trial, requeued=False)
 
-    def _note(self, trial: Trial, level: int) -> None:
-        self._table.setdefault((trial.family, level), Rung()).put(trial.root, self._sign * standing(trial, level, self._maximize))
+    def _note(self, trial: Trial, level: float) -> None:
+        self._put(trial, level, self._ladder.standing(trial, level, self._maximize))
+
+    def _put(self, trial: Trial, level: float, value: float) -> None:
+        self._table.setdefault((trial.family, level), Rung()).put(trial.root, self._sign * value)

@@ -1,0 +1,142 @@
+"""Does a search get further by minding what configurations cost? Recorded curves, replayed in simulated seconds; and how well seconds are predicted.
+
+    python scripts/bench_frugal.py --sampler random --seeds 200                  random proposals: under a minute
+    python scripts/bench_frugal.py --sampler tpe --seeds 50 --results FILE       TPE: two seconds a search; FILE keeps them, so that runs add up
+    python scripts/bench_frugal.py seconds                                       the predictor, leaving one configuration out
+
+Regret is the best score of the table minus the score, at the full budget, of the configuration that would be named the winner at that time; its mean
+over time counts each doubling of the time alike. Differences are to `epochs (as is)`, paired by seed; intervals (95 %) are bootstraps over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.bench_schedulers import TABLE, WORKERS, family_of, two_families
+from scripts.curves.frugal import WAYS, FrugalDeck, Way, with_costs, works_of
+from scripts.curves.table import Row, read_table
+from scripts.ending import exit_code_of
+from search.predicted_seconds import SecondsModel, Timed
+from search.simulate import simulate
+
+COSTS = ("recorded", "stretched", "dealt")
+#: When to ask who wins, in full trainings of a middling configuration over all workers; and how near to the best counts as reached.
+AT, WITHIN = (1, 2, 4, 8, 16), (0.03, 0.05)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", nargs="?", choices=("replay", "seconds"), default="replay", help="replay the table (default), or predict its seconds")
+    p.add_argument("--sampler", choices=("random", "tpe"), default="random", help="what proposes (default: random)")
+    p.add_argument("--seeds", type=int, default=200, help="searches of each kind (default: 200)")
+    p.add_argument("--costs", nargs="+", choices=COSTS, default=COSTS, help="seconds as recorded, stretched to 1 : 50, or stretched and dealt at random (default: all)")
+    p.add_argument("--ways", nargs="+", metavar="NAME", help=f"only these, beside the first: {', '.join(way.name for way in WAYS)}")
+    p.add_argument("--results", type=Path, metavar="FILE", help="add each search as a line of JSON, and skip those that are there")
+    return p
+
+
+def main() -> int:
+    """Run the command."""
+    options = parser().parse_args()
+    return exit_code_of(lambda: _run(options), stopped="stopped; with --results the same command goes on")
+
+
+def _run(options: argparse.Namespace) -> int:
+    spaces = two_families()
+    rows = [replace(row, curve=replace(row.curve, family=family_of(row))) for row in read_table(TABLE)]
+    works = works_of(rows, spaces)
+    if options.what == "seconds":
+        print(errors_text([Timed(row.curve.family, work, row.curve.seconds) for row, work in zip(rows, works, strict=True)]))
+        return 0
+    ways = [way for way in WAYS if options.ways is None or way.name in (WAYS[0].name, *options.ways)]
+    known = read_results(options.results)
+    full = float(np.median([row.curve.seconds * len(row.curve.values) for row in rows]))
+    marks = tuple(f"after {at}" for at in AT)
+    for costs in options.costs:
+        dealt = with_costs(rows, costs)
+        print(f"\ncosts {costs}, sampler {options.sampler}, {options.seeds} seeds, a middling full training {full:.0f} s on each of {WORKERS} workers\n")
+        print(f"| way | {' | '.join(marks)} | mean over time | difference | seconds to {WITHIN[1]} of the best |\n|{'---|' * (len(AT) + 4)}")
+        base: np.ndarray | None = None
+        for way in ways:
+            told = [search(dealt, works, way, options.sampler, costs, seed, full, known, options.results) for seed in range(options.seeds)]
+            regrets = np.array([[*t["regrets"], t["mean"]] for t in told])
+            base = regrets if base is None else base
+            print(line_text(way.name, regrets, base, [t["reached"][1] for t in told]), flush=True)
+    return 0
+
+
+def search(
+    rows: list[Row], works: list[float], way: Way, sampler: str, costs: str, seed: int, full: float, known: dict[str, dict], results: Path | None
+) -> dict:
+    """One simulated search, or what is known of it: regrets at the times, their mean over time, and seconds until the named winner is near the best."""
+    key = json.dumps([costs, way.name, sampler, seed])
+    if key not in known:
+        spaces = two_families()
+        deck = FrugalDeck(rows, spaces, sampler, seed, way, works)
+        last = AT[-1] * full / WORKERS
+        done = simulate(way.scheduler(len(rows[0].curve.values)), deck.draw, workers=WORKERS, seconds=last, learn=deck.learn)
+        best, nothing = (f(max(row.curve.values) for row in rows) for f in (max, lambda scores: np.mean(list(scores))))
+        steps = [(0.0, float(best - nothing)), *((at, best - max(done.curves[number].values)) for at, number in done.leaders)]
+
+        def regret(second: float) -> float:
+            return next(value for at, value in reversed(steps) if at <= second)
+
+        known[key] = {
+            "regrets": [regret(at * full / WORKERS) for at in AT],
+            "mean": float(np.mean([regret(second) for second in np.geomspace(AT[0] * full / WORKERS / 2, last, 100)])),
+            "reached": [next((at for at, value in steps if value <= near + 1e-9), last) for near in WITHIN],
+        }
+        if results is not None:
+            with results.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps([key, known[key]]) + "\n")
+    return known[key]
+
+
+def read_results(path: Path | None) -> dict[str, dict]:
+    """What a file has of earlier runs."""
+    if path is None or not path.exists():
+        return {}
+    return dict(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def line_text(name: str, regrets: np.ndarray, base: np.ndarray, reached: list[float]) -> str:
+    """A line of the table."""
+    means = " | ".join(f"{value:.3f}" for value in regrets.mean(axis=0))
+    return f"| {name} | {means} | {difference_text(regrets[:, -1] - base[:, -1])} | {np.median(reached):.0f} |"
+
+
+def difference_text(values: np.ndarray) -> str:
+    """Mean and the 95 % bootstrap interval of the mean."""
+    draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return f"{values.mean():+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def errors_text(timed: list[Timed]) -> str:
+    """How far predictions are off: leaving one configuration out, and with only the first few known."""
+    lines = ["| known | median ratio | nine in ten within |", "|---|---|---|"]
+    for first in (0, 3, 10, len(timed) - 1):
+        ratios = []
+        for i, one in enumerate(timed):
+            others = (timed[i + 1 :] + timed[:i])[:first]
+            ratio = SecondsModel(others).seconds(one.family, one.work) / one.seconds
+            ratios.append(ratio)
+        scale = np.median(ratios) if first == 0 else 1.0  # without a trial predictions compare, no more
+        off = np.exp(np.abs(np.log(np.array(ratios) / scale)))
+        lines.append(f"| {first if first else 'none (relative)'} | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |")
+    constant = np.array([one.seconds for one in timed])
+    off = np.exp(np.abs(np.log(constant / np.median(constant))))
+    return "\n".join([*lines, f"| the median of all, whatever the work | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Which of several proposals is tried: a configuration's chance is divided by what an epoch of it is predicted to cost. Pure.
+
+So a search spends as many seconds on the cheap half of what its sampler proposes as on the expensive half, and not ten times as many on the latter.
+Nothing is excluded: one that costs ten times as much is tried a tenth as often.
+
+Source of the idea: Snoek, Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Algorithms", NeurIPS, section 3.2 (expected improvement
+per second). arXiv:1206.2944
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from search.predicted_seconds import SecondsModel, Timed
+from search.trial import Trial
+
+#: (family, sampled values by parameter name)
+Point = tuple[str, dict[str, Any]]
+#: (family, sampled values) -> declared work of an epoch, 10^9 floating point operations; None where it is not known, infinite where it would be refused.
+Work = Callable[[str, Mapping[str, Any]], float | None]
+#: So many proposals are weighed.
+CANDIDATES = 4
+
+
+class Thrift:
+    """Chooses among proposals of one family.
+
+    Parameters
+    ----------
+    work : callable
+        Declared work of a configuration (`Work`).
+    candidates : int >= 2
+    """
+
+    def __init__(self, work: Work, candidates: int = CANDIDATES) -> None:
+        self._work, self.candidates = work, candidates
+        self._timed: dict[int, Timed] = {}
+
+    def clear(self) -> None:
+        """Forget all trials."""
+        self._timed.clear()
+
+    def note(self, trial: Trial, sampled: Mapping[str, Any]) -> None:
+        """A trial ended or waits; how long its epochs took corrects what is predicted."""
+        seconds, epochs = trial.outcome.get("fit_seconds"), trial.outcome.get("epochs")
+        if not seconds or not epochs or trial.is_at_once:
+            return
+        work = self._work(trial.family, sampled)
+        if work is not None and 0 < work < math.inf:
+            self._timed[trial.number] = Timed(trial.family, work, seconds / epochs)
+
+    def choose(self, points: Sequence[Point], seed: int) -> Point:
+        """One of the points, by lot, its chance divided by the predicted seconds of an epoch; the first where the work of one is not known.
+
+        A point that would be refused is not chosen where there is another.
+        """
+        works = [self._work(family, sampled) for family, sampled in points]
+        if any(work is None or work <= 0 for work in works):
+            return points[0]
+        model = SecondsModel(self._timed[number] for number in sorted(self._timed))
+        chances = [0.0 if math.isinf(work) else 1 / model.seconds(family, work) for (family, _), work in zip(points, works, strict=True)]
+        return random.Random(seed).choices(points, chances)[0] if sum(chances) else points[0]
