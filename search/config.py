@@ -20,6 +20,7 @@ from search.energy_section import EnergySettings, check_energy
 from search.family_section import DeclaredFamily, read_families, resolve_overrides
 from search.fingerprint import family_part
 from search.location import STORAGE_PATTERN, STORAGE_REMEDY
+from search.peers import OURS, PEERS
 from search.preference import read_preference
 from search.problems import Problems, nearest, shown
 from search.sampler_rules import check_sampler
@@ -127,7 +128,7 @@ class Settings(_Section):
     sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
     warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    engine: Literal["ray", "inline"] = "ray"
+    engine: Literal["ray", "inline", "keras-tuner", "ray-tune", "ray-tune-reuse"] = "ray"
     workers: Count | None = None
     resources: Resources = Resources()
     backend: Literal["tensorflow", "torch", "jax"] = "tensorflow"
@@ -211,7 +212,7 @@ class SearchConfig:
     def fingerprint_parts(self) -> dict[str, Any]:
         """What must be the same for trials to be comparable, JSON-able.
 
-        Each parameter is one line of text. Left out is what may change between runs: other budgets, seeds, workers, engine, sampler.
+        Each parameter is one line of text. Left out is what may change between runs: other budgets, seeds, workers, sampler, and which of our own engines runs the trials.
         """
         families = {
             name: family_part(space)
@@ -226,6 +227,7 @@ class SearchConfig:
             "scheduler": self.scheduler,
             "backend": self.backend,
             "precision": self.precision,
+            "engine": self.engine if self.engine in PEERS else OURS,
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
 
@@ -233,7 +235,7 @@ class SearchConfig:
     def fingerprint_defaults(self) -> dict[str, Any]:
         """What a study did that was made before a key, or one of its families' parameters, existed."""
         families = {name: {key: plain(value) for key, value in space.defaults.items()} for name, space in self.families.items()}
-        return {"families": families, "backend": Settings.model_fields["backend"].default}
+        return {"families": families, "engine": OURS, "backend": Settings.model_fields["backend"].default}
 
 
 def load_space(

@@ -64,4 +64,4 @@ def memory_mib(config: SearchConfig) -> float:
     if config.resources.memory_gib is not None:
         return 1024 * config.resources.memory_gib
     workers = config.workers or max(1, available_cores() // config.resources.cpus)
-    return 0.8 * psutil.virtual_memory().available / 2**20 / (1 if config.engine == "inline" else workers)
+    return 0.8 * psutil.virtual_memory().available / 2**20 / (1 if config.engine in ("inline", "keras-tuner") else workers)

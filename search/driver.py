@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from search.schedulers import Scheduler
 from search.schedulers.hyperband import Hyperband
 from search.schedulers.promotion import AshaPromotion
 from search.schedulers.stopping import Asha, RunAll
+from search.stop_signals import stoppable
 from search.study import StudyOwner
 from search.trial import Trial
 from search.warm_sources import Sources, settle
@@ -124,17 +124,7 @@ def drive(
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
     owner.note_preference(config.prefer)
     budget = config.budget
-    parts = SpecParts(
-        epochs=budget.max_epochs,
-        seed=config.seed,
-        precision=precision,
-        resolve=lambda family, sampled: config.families[family].resolve(sampled),
-        sections=sections,
-        screen=screen,
-        folds=folds,
-        repeats=config.repeats,
-        backend=config.backend,
-    )
+    parts = spec_parts(config, sections=sections, precision=precision, screen=screen, folds=folds)
     checkpoints = Checkpoints(depot, int(config.resources.checkpoints_gib * 2**30))
     try:
         _require_none_waits(owner, blocked)
@@ -152,13 +142,35 @@ def drive(
             kept = max(KEPT_TRIALS, config.confirm.top if config.confirm is not None else 0)
             tidied = Tidied(monitor, depot, owner.trials.values(), maximize, kept)
             loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, tidied, checkpoints)
-            interrupted = _run(loop, make_engine(config, address), place, monitor)
+            interrupted = _run(loop, make_engine(config, address), place)
     finally:
         owner.close()
         if owner.storage.given_up is None:  # else they may be another driver's
             keep_best_artifacts(depot, list(owner.trials.values()), maximize)
         trouble = depot.settle()
     return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing, trouble, owner.spent.accounts.total)
+
+
+def spec_parts(
+    config: SearchConfig,
+    *,
+    sections: Mapping[str, Mapping[str, Any]],
+    precision: str,
+    screen: Callable[[dict[str, Any]], Mapping[str, Any]],
+    folds: int = 1,
+) -> SpecParts:
+    """What specifications of trials are made of; parameters as of `drive`."""
+    return SpecParts(
+        epochs=config.budget.max_epochs,
+        seed=config.seed,
+        precision=precision,
+        resolve=lambda family, sampled: config.families[family].resolve(sampled),
+        sections=sections,
+        screen=screen,
+        folds=folds,
+        repeats=config.repeats,
+        backend=config.backend,
+    )
 
 
 def _require_none_waits(owner: StudyOwner, blocked: Collection[str]) -> None:
@@ -171,9 +183,9 @@ def _require_none_waits(owner: StudyOwner, blocked: Collection[str]) -> None:
         )
 
 
-def _run(loop: Loop, engine: Engine, place: Workplace, monitor: Monitor) -> bool:
+def _run(loop: Loop, engine: Engine, place: Workplace) -> bool:
     """Run the engine; whatever ends it, no trial is left running. True if the user stopped it."""
-    with _stoppable(loop, monitor) as stops:
+    with stoppable(loop) as stops:
         try:
             engine.run(loop, place)
         except KeyboardInterrupt:
@@ -223,23 +235,3 @@ def make_engine(config: SearchConfig, address: str | None) -> Engine:
     from search.engines.ray_engine import RayEngine  # Ray takes a second to import; the inline engine does without
 
     return RayEngine(config.workers, config.resources, address)
-
-
-@contextmanager
-def _stoppable(loop: Loop, monitor: Monitor) -> Iterator[list[int]]:
-    """First Ctrl-C or SIGTERM: running trials end at their next epoch. Second: now."""
-    stops: list[int] = []
-
-    def on_signal(number: int, frame: Any) -> None:
-        stops.append(number)
-        if len(stops) > 1:
-            raise KeyboardInterrupt
-        loop.stop("stopped by the user")
-        monitor.note("stopping: running trials end at their next epoch (once more to stop now)")
-
-    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stops
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

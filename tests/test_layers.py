@@ -14,7 +14,8 @@ ENGINE = {"search", "ray", "optuna", "optuna_dashboard", "codecarbon", "keras_tu
 ROOTS = {ROOT / "search" / "run.py"}
 #: One owner for each outside library (docs/design.md): package -> files of search/ that may import it.
 OWNERS = {
-    "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "meter", "pool", "shipping", "token", "worker")},
+    "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "meter", "pool", "shipping", "token", "tune_engine", "tune_trainable", "worker")},
+    "keras_tuner": {f"engines/keras_tuner_{part}.py" for part in ("engine", "space")},
     "optuna": {f"dashboard/{part}.py" for part in ("evidence", "folder_storage", "shown_study", "study_reader")} | {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "mirror.py", "report/importance.py"},
     "plotly": {"report/page.py"},
     "optuna_dashboard": {"dashboard/app.py", "dashboard/shown_study.py"},
@@ -63,7 +64,7 @@ def test_each_library_has_its_owner(library: str) -> None:
 
 @pytest.mark.parametrize("module", ["search.config", "search.run", "genre_models.families", "genre_models.settings"])
 def test_nothing_heavy_is_loaded_before_a_file_is_valid(module: str) -> None:
-    heavy = "{'tensorflow', 'keras', 'ray', 'optuna', 'librosa', 'sklearn', 'scipy', 'pandas', 'numba', 'torch', 'cmaes', 'codecarbon'}"
+    heavy = "{'tensorflow', 'keras', 'ray', 'optuna', 'librosa', 'sklearn', 'scipy', 'pandas', 'numba', 'torch', 'cmaes', 'codecarbon', 'keras_tuner'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,7 @@ from genre_models.families.cnn_declaration import MOST_BLOCKS
 from genre_models.families.declaration import Cost, parse_widths
 
 if TYPE_CHECKING:
-    from genre_models.fitted import Data, Fitted
+    from genre_models.fitted import Data, Fitted, Network
 
 MOST_FILTERS = 512
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
@@ -134,6 +134,20 @@ def estimate(params: Mapping[str, Any], input_shape: Sequence[int], n_classes: i
     return Cost(parameters=weights, gflops=2 * macs / 1e9, memory_mib=memory)
 
 
+def builder(params: Mapping[str, Any], data: Data) -> Callable[..., Network]:
+    """What builds the network that `fit` trains (`genre_models.families.cnn_network.build`).
+
+    Raises
+    ------
+    ConfigurationRefused
+        Where it can't be built at that input size.
+    """
+    block_sizes(params, data.input_shape)  # says what is wrong before Keras is there to say it worse
+    from genre_models.families.cnn_network import build
+
+    return build
+
+
 def fit(
     params: Mapping[str, Any],
     data: Data,
@@ -152,8 +166,7 @@ def fit(
     ConfigurationRefused
         Where the network can't be built at that input size.
     """
-    block_sizes(params, data.input_shape)  # says what is wrong before Keras is there to say it worse
-    from genre_models.families.cnn_network import build
+    build = builder(params, data)
     from genre_models.training import train
 
     return train(

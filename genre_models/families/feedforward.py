@@ -13,7 +13,7 @@ from genre_models.errors import ConfigurationRefused
 from genre_models.families.declaration import Cost, parse_widths
 
 if TYPE_CHECKING:
-    from genre_models.fitted import Fitted
+    from genre_models.fitted import Fitted, Network
     from genre_models.vectors import VectorData
 
 MOST_LAYERS = 12
@@ -55,6 +55,24 @@ def estimate(params: Mapping[str, Any], input_shape: Sequence[int], n_classes: i
     return Cost(parameters=weights, gflops=2 * multiplied / 1e9, memory_mib=memory)
 
 
+def builder(params: Mapping[str, Any], data: VectorData) -> Callable[..., Network]:
+    """What builds the network that `fit` trains (`genre_models.families.feedforward_network.build`), with the scale of these training items.
+
+    Raises
+    ------
+    ConfigurationRefused
+        As `estimate` does.
+    TrainingDiverged
+        A feature of a training item is not finite.
+    """
+    estimate(params, data.input_shape, len(data.labels))
+    from genre_models.families.feedforward_network import build
+    from genre_models.vectors import mean_and_deviation
+
+    scale = mean_and_deviation(data, data.items_of(data.train_ids)[0]) if params["standardise"] else None
+    return partial(build, scale=scale, trunk=data.trunk)
+
+
 def fit(
     params: Mapping[str, Any],
     data: VectorData,
@@ -75,14 +93,11 @@ def fit(
     TrainingDiverged
         Also where a feature of a training item is not finite.
     """
-    estimate(params, data.input_shape, len(data.labels))
-    from genre_models.families.feedforward_network import build
+    build = builder(params, data)
     from genre_models.training import train
-    from genre_models.vectors import mean_and_deviation
 
-    scale = mean_and_deviation(data, data.items_of(data.train_ids)[0]) if params["standardise"] else None
     return train(
-        partial(build, scale=scale, trunk=data.trunk),
+        build,
         params,
         data,
         epochs=epochs,

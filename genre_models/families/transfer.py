@@ -15,7 +15,7 @@ from genre_models.families.declaration import Cost, parse_widths
 from genre_models.trunks.facts import boundary
 
 if TYPE_CHECKING:
-    from genre_models.fitted import Data, Fitted
+    from genre_models.fitted import Data, Fitted, Network
 
 _SLOTS = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 1}
 _BYTES, _MIB = 4, 2**20
@@ -87,6 +87,21 @@ def _tail_sizes(facts: Mapping[str, Any], begin: str, cut: str) -> Iterator[int]
     names = list(facts["layers"])
     for name in names[names.index(begin) + 1 : names.index(cut) + 1]:
         yield math.prod(facts["layers"][name]["shape"])
+
+
+def builder(params: Mapping[str, Any], data: Data) -> Callable[..., Network]:
+    """What builds the head that `fit` trains first.
+
+    Raises
+    ------
+    ConfigurationRefused
+        Where blocks of the trunk are to be trained too: that is a second network, on other items.
+    """
+    if boundary_of(params, data.trunk.facts) is not None:
+        raise ConfigurationRefused(f"fine_tune_blocks: found {params['fine_tune_blocks']}; fine-tuning goes on with another network, and only a head can be had alone: set it to 0")
+    from genre_models.families.transfer_network import Networks
+
+    return Networks(data, None).head
 
 
 def fit(

@@ -1,0 +1,35 @@
+"""Which families, parameters and settings `genre_models.compiled` can have trained by ``model.fit``. Loads no framework."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from genre_models.families import FAMILIES
+
+#: Parameters that change items while batches are drawn, or the network on the way: what they are where they do nothing.
+OFF: Mapping[str, tuple[Any, ...]] = {"mixup": (0, 0.0), "copies": (0,), "random_crop": (False,), "fine_tune_blocks": (0,), "segments": (0, 1)}
+
+
+def not_compilable(family: str, values: Mapping[str, Sequence[Any]], features: Mapping[str, Any]) -> list[str]:
+    """Why trials of a family can't be trained by ``model.fit`` on arrays, a line each, with the key first; empty where they can.
+
+    Parameters
+    ----------
+    family : str
+    values : mapping of str to sequence
+        Of each declared parameter all values that it may take; of a range of floats the ends.
+    features : mapping
+        The family's resolved feature settings.
+    """
+    declared = FAMILIES[family]
+    if not declared.has_epochs or not hasattr(importlib.import_module(declared.module), "builder"):
+        return [f"families.{family}: it trains no Keras network that could be had alone; leave the family out"]
+    found = []
+    for name, off in OFF.items():
+        if any(value not in off for value in values.get(name, ())):
+            found.append(f"families.{family}.{name}: model.fit on arrays has no such thing; it must be {off[0]}")
+    if features.get("segments", 1) != 1:
+        found.append(f"features.segments: found {features['segments']}; model.fit would score windows instead of tracks; it must be 1")
+    return found
