@@ -28,6 +28,7 @@ from search.command_line import overrides, studies_folder
 from search.config import load_space
 from search.demands import confirming_folds, folds_of, memory_mib, unavailable_families
 from search.errors import SearchError
+from search.peers import PEERS, require_possible
 from search.telling import corpus_text, other_versions, read_run, tell_corpus, tell_results, write_run
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 #: What workers build their objective with.
 FACTORY = "genre_models.objective:build"
+#: What a tool that trains with Keras' own ``model.fit`` builds.
+FITTING = "genre_models.compiled:build"
 #: Sections of a space file that are the task's.
 SECTIONS = {"data": DataSettings, "features": FeatureSettings}
 
@@ -62,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.space is None:
             raise SearchError("--space FILE is missing: which space is to be searched? Try --space spaces/cnn.yaml")
         config = load_space(options.space, FAMILIES, SECTIONS, overrides(options), metrics=METRICS)
+        _require_engine(config, options.address)
         studies_dir = studies_folder(options)
         if options.replay is not None:
             return _replay(config, studies_dir, options.replay, console)
@@ -83,6 +87,21 @@ def _describe(name: str, console: Console) -> int:
     return 0
 
 
+def _require_engine(config: SearchConfig, address: str | None) -> None:
+    """Refuse what another tool, where one is to search, can't do; before anything is computed."""
+    require_possible(config, folds_of(config), address)
+    if config.engine != "keras-tuner":
+        return
+    from genre_models.compilable import not_compilable
+
+    lines = []
+    for name, space in config.families.items():
+        values = {key: space.values(key) for key in space.defaults}
+        lines += not_compilable(name, values, config.family_sections[name]["features"].model_dump())
+    if lines:
+        raise SearchError(f"{config.path}: engine {config.engine} can't do that:\n" + "\n".join(dict.fromkeys(lines)))
+
+
 def _search(config: SearchConfig, studies_dir: Path, address: str | None, console: Console) -> int:
     """Everything from an empty folder to the leaderboard."""
     from genre_models.worker_files import add_worker_files
@@ -90,6 +109,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     from search.driver import drive
     from search.lease import hold_lease
     from search.location import locate
+    from search.peer_driver import drive_peer
     from search.progress import Stages, watch_study
     from search.study_view import require_match
     from search.warm_sources import read_sources
@@ -116,23 +136,22 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             possible = [pair for family, wanted in data.inputs.items() if family not in blocked for pair in wanted]
             needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
         write_run(folder, config, data, task, precision, doubts)
-        finished = drive(
-            config,
-            studies_dir=studies_dir,
-            place=Workplace(FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
-            fingerprint=fingerprint,
-            sections={family: {"features": data.features[family]} for family in config.families},
-            precision=precision,
-            screen=lambda spec: screen(spec, task),
-            watching=lambda owner: watch_study(console, owner, config.budget),
-            address=address,
-            about={"corpus": corpus_text(data.corpus, data.caveat)} | ({"caveat": data.caveat} if data.caveat else {}),
-            folds=folds_of(config),
-            defaults=defaults_of(config),
-            blocked=blocked,
-            sources=sources,
-            lease=lease,
-        )
+        shared = {
+            "place": Workplace(FITTING if config.engine == "keras-tuner" else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
+            "fingerprint": fingerprint,
+            "sections": {family: {"features": data.features[family]} for family in config.families},
+            "precision": precision,
+            "screen": lambda spec: screen(spec, task),
+            "watching": lambda owner: watch_study(console, owner, config.budget),
+            "about": {"corpus": corpus_text(data.corpus, data.caveat)} | ({"caveat": data.caveat} if data.caveat else {}),
+            "defaults": defaults_of(config),
+            "blocked": blocked,
+            "lease": lease,
+        }
+        if config.engine in PEERS:
+            finished = drive_peer(config, **shared)
+        else:
+            finished = drive(config, **shared, studies_dir=studies_dir, address=address, folds=folds_of(config), sources=sources)
         code = tell_results(location, config, finished, data.corpus, console, resampling, data.caveat)
     _write_report(location, config, data, console)  # out here, where the variable that names a database can be read again
     return code
@@ -176,6 +195,8 @@ def _write_report(location: Location, config: SearchConfig, data: TaskData, cons
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
     """One trial again, in this process; exit code 1 where its curve differs."""
+    if config.engine == "keras-tuner":
+        raise SearchError(f"--replay {number}: KerasTuner trains in its own way, which is not replayed; leave --engine keras-tuner out for a study of this program's own")
     from search.location import locate
     from search.progress import Stages
     from search.replay import replay, trial_to_replay

@@ -73,6 +73,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "limits": task["limits"],
         "doctor": list(doubts),
         "backend": config.backend,
+        "engine": config.engine,
         "precision": precision,
         "energy": config.energy.model_dump(),
         "versions": {name: version(name) for name in VERSIONS},
