@@ -39,7 +39,7 @@ Tells {len(metrics["labels"])} classes of {"images" if pipeline["kind"] == "imag
 
 - {_trained(metrics, pipeline)}; {pipeline["parameters"]:,} parameters.
 - Input: {_input_in_words(pipeline)}{_of_a_track(pipeline)}.
-- Model: `model/{metrics["model"]}` (SHA-256 `{metrics["model_sha256"]}`), features and labels: `model/pipeline.json`.
+- Model: {_files(metrics, pipeline)}, features and labels: `model/pipeline.json`.
 - Made with {packages}.
 
 ## Intended use
@@ -73,13 +73,32 @@ the model, so they flatter it{_worth_in_card(metrics)}; the table above is the h
 
 ## Use and repeat
 
-    {_NEWLINE.join(_commands(metrics, about))}
+    {_NEWLINE.join(_commands(metrics, pipeline))}
 
-The first shows this look and evaluates nothing; the last trains the trial once more and compares the curves.
+The first shows this look and evaluates nothing; the last trains the trial once more and compares the curves.{_loaded_by(pipeline)}
 """
 
 
 _NEWLINE = "\n    "
+
+
+def _own_code(pipeline: dict) -> dict | None:
+    """What is said of the family's own file, where that loads the model."""
+    code = pipeline.get("code")
+    return None if code is None or code["model"] is None else code
+
+
+def _files(metrics: dict, pipeline: dict) -> str:
+    code = _own_code(pipeline)
+    files = {metrics["model"]: metrics["model_sha256"]} if code is None else code["model"]
+    return ", ".join(f"`model/{name}` (SHA-256 `{sha256}`)" for name, sha256 in files.items())
+
+
+def _loaded_by(pipeline: dict) -> str:
+    code = _own_code(pipeline)
+    if code is None:
+        return ""
+    return f" No code lies in this folder: the model is loaded by its family's file\n`{code['file']}`, and only where that has SHA-256 `{code['sha256']}`."
 
 
 def _scored(metrics: dict) -> str:
@@ -115,7 +134,7 @@ def _limits(metrics: dict, pipeline: dict) -> list[str]:
     return lines
 
 
-def _commands(metrics: dict, about: dict | None) -> list[str]:
+def _commands(metrics: dict, pipeline: dict) -> list[str]:
     """As the composition root handed them over; of looks of before, those of a study in ``./studies`` that its space file says all of."""
     study, look = metrics["study"], metrics["look"]
     name = shlex.quote(study)
@@ -125,9 +144,11 @@ def _commands(metrics: dict, about: dict | None) -> list[str]:
         "study": f"--study {name}",
         "final": shlex.quote(f"studies/{study}/final"),
     }
-    told = (about or {}).get("commands") or plain
+    told = (pipeline.get("about") or {}).get("commands") or plain
     model = told["study"] if look == 1 else f"--model {told['final']}/look-{look}"
-    return [told["look"], f"python scripts/predict.py {model} FILE…", f"python scripts/export.py {model} --to onnx", told["replay"]]
+    if _own_code(pipeline) is None:
+        return [told["look"], f"python scripts/predict.py {model} FILE…", f"python scripts/export.py {model} --to onnx", told["replay"]]
+    return [told["look"], f"{told.get('environment', '')}python scripts/predict.py {model} FILE…", told["replay"]]
 
 
 def _points(lines: list[str]) -> str:

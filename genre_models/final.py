@@ -196,17 +196,27 @@ def load_predictor(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     """A function from items as `heldout_features` gives them [n, ...] to float32 probabilities [n, n_classes].
 
     Networks are loaded by plain Keras in safe mode, classifiers by skops from a list of known types: a file from elsewhere runs no code of
-    its own.
+    its own. What a family of the user's own saved in its way is loaded by that family's file, which the environment names.
     """
-    if (folder / "model.keras").exists():
+    classify = _load_by_family(folder)
+    if classify is None and (folder / "model.keras").exists():
         return _load_network(folder / "model.keras")
-    from genre_models.sklearn_model import load_vectors_predictor
+    if classify is None:
+        from genre_models.sklearn_model import load_vectors_predictor
 
-    classify = load_vectors_predictor(folder)
+        classify = load_vectors_predictor(folder)
     if not (folder / "trunk.keras").exists():
         return classify
     trunk = _load_network(folder / "trunk.keras")
     return lambda batch: classify(trunk(batch).reshape(len(batch), -1))
+
+
+def _load_by_family(folder: Path) -> Callable[[np.ndarray], np.ndarray] | None:
+    from genre_models.own_models import is_loaded_by_family, load_own
+
+    path = folder / "pipeline.json"
+    pipeline = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return load_own(folder, pipeline) if is_loaded_by_family(pipeline) else None
 
 
 def _load_network(path: Path) -> Callable[[np.ndarray], np.ndarray]:

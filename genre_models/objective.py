@@ -153,12 +153,13 @@ class Objective:
             Of any kind; one that means memory ran out has ``reason_code = "memory"``.
         """
         from genre_models.folds import name_deal
+        from genre_models.own_models import checked
         from genre_models.parts import Parts
 
         started = time.perf_counter()
         data = self.data(spec)
         cost = _cost(spec, self._task)
-        fit = partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"])
+        fit = checked(spec["family"], partial(_family(spec).fit, spec["params"], epochs=spec["epochs"], precision=spec["precision"]))
         deal = name_deal(self._task["tracks"], spec.get("folds", 1))
         groups = {track["id"]: track["group"] for track in self._task["tracks"] if "group" in track}
         if "naive" in self._task:

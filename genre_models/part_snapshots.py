@@ -72,6 +72,7 @@ def write_trial(folder: str | Path, identity: Mapping[str, Any], state: TrialSta
     folder.mkdir(parents=True, exist_ok=True)
     kept = set()
     if write is not None:
+        state.family_folder(folder).mkdir(exist_ok=True)
         write(str(state.family_folder(folder)))
         kept.add(state.family_folder(folder).name)
     predictions = f"predictions-{len(state.predictions):04d}.npz"

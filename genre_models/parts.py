@@ -151,6 +151,10 @@ class Parts:
 
         try:
             fitted = self._fit(data, seed=part_seed(self._spec["seed"], number, self.folds), report=on_epoch, resume=resume)
+        except Exception as error:
+            if resume is None or reported or isinstance(error, MemoryError) or hasattr(error, "reason_code"):
+                raise
+            raise SnapshotError(f"{resume}: can't be gone on from ({type(error).__name__}: {error}): start the trial afresh") from error
         finally:
             self._under_way = None  # it holds the network
         for phase, seconds in fitted.phases.items():

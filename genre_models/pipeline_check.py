@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from genre_models.errors import GenreModelsError
 from genre_models.features import CODE_VERSION
+from genre_models.own_models import is_own_file
 from genre_models.settings import FeatureSettings
 from genre_models.sound_networks import HASHES, NETWORKS
 
@@ -53,7 +54,18 @@ def _check_facts(path: Path, pipeline: Mapping[str, Any], must: Any) -> None:
     must({"study", "trial", "features", "kind"} <= pipeline.keys(), "study, trial, features, kind", "must be there")
     segments, temperature = pipeline.get("segments", 1), pipeline.get("temperature")
     must(type(segments) is int and 1 <= segments <= 60, "segments", "must be a whole number from 1 to 60")
+    _check_code(pipeline.get("code"), must)
     must(temperature is None or (isinstance(temperature, (int, float)) and 0 < temperature < 1e6), "temperature", "must be a number above 0")
+
+
+def _check_code(code: Any, must: Any) -> None:
+    """What is said of the file of a user's own family."""
+    if code is None:
+        return
+    must(isinstance(code, dict) and all(isinstance(code.get(key), str) for key in ("file", "sha256")), "code", "must have file and sha256, as texts")
+    files = code.get("model")
+    named = isinstance(files, dict) and bool(files) and all(is_own_file(name) and isinstance(sha256, str) for name, sha256 in files.items())
+    must(files is None or named, "code.model", "must have the hash of each of the model's files, by its name")
 
 
 def _check_input(found: Mapping[str, Any], must: Any) -> None:

@@ -1,6 +1,6 @@
 """The winner trained again, on every development track.
 
-Owns: the final retrain and the saved model's folder: ``model.keras``, or ``model.skops`` with what belongs to it, and ``pipeline.json``. Nothing
+Owns: the final retrain and the saved model's folder: ``model.keras``, or ``model.skops`` with what belongs to it, or what a family of the user's own saves, and ``pipeline.json``. Nothing
 is validated and nothing is stopped early: the epochs and the learning rate of each are those that the trial found. Sees no held-out item.
 """
 
@@ -21,6 +21,7 @@ from genre_models.features import CODE_VERSION
 from genre_models.framework import backend_of
 from genre_models.keras_model import rewrite_in_float32
 from genre_models.measuring import Measure, not_measured
+from genre_models.own_models import add_trunk, describe_code
 from genre_models.sound_networks import copy_network
 
 if TYPE_CHECKING:
@@ -163,11 +164,13 @@ def retrain(winner: Winner, task: dict, folder: Path, on_epoch: Callable[[int, d
             shutil.rmtree(leftover, ignore_errors=True)
         partial.mkdir(parents=True)
         fitted.save(partial)
+        code = describe_code(winner.family, partial)
+        add_trunk(code, data, partial)
         _take_network_along(spec, task, partial)
         if hasattr(fitted, "core"):  # a network, which may have been trained in another precision
             rewrite_in_float32(partial / "model.keras")
     seconds = time.perf_counter() - started
-    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, spec, task, data, fitted, seconds) | {"cost": measured.cost}, indent=1) + "\n")
+    write_text(partial / "pipeline.json", json.dumps(_pipeline(winner, spec, task, data, fitted, seconds) | {"code": code, "cost": measured.cost}, indent=1) + "\n")
     fsync_tree(partial)
     partial.rename(folder)
     fsync_tree(folder)

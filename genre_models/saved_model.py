@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from genre_models.archives import require_sound_archive
 from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
 from genre_models.memory import MIB, bounded_growth
+from genre_models.own_models import is_loaded_by_family
 from genre_models.pipeline_check import check_pipeline
 from genre_models.sound_networks import features_with_copy
 
@@ -51,8 +53,13 @@ class SavedModel:
 
     @property
     def file(self) -> Path:
-        """The model itself."""
-        return next(self.folder / name for name in MODEL_FILES if (self.folder / name).is_file())
+        """The model itself; of several files of a user's own family, the first by name."""
+        return self.folder / _model_files(self.folder, self.pipeline)[0]
+
+    @property
+    def needs_family(self) -> bool:
+        """Whether only the file of the user's own family that made it loads it."""
+        return is_loaded_by_family(self.pipeline)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -106,6 +113,9 @@ def open_saved(path: str | Path) -> SavedModel:
     folder = _model_folder(Path(path).expanduser())
     pipeline = _read_json(folder / PIPELINE)
     check_pipeline(folder / PIPELINE, pipeline)
+    if not _model_files(folder, pipeline):
+        wanted = pipeline["code"]["model"] if is_loaded_by_family(pipeline) else MODEL_FILES
+        raise GenreModelsError(f"{folder}: has a {PIPELINE}, but none of {' and '.join(wanted)}; bring the model's file back")
     metrics_path, prefix = _metrics_of(folder)
     metrics = None if metrics_path is None else _read_json(metrics_path)
     if metrics is None:
@@ -120,14 +130,16 @@ def open_saved(path: str | Path) -> SavedModel:
 def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
     """The function from arrays to probabilities that the evaluation used; Keras is imported for networks only.
 
+    What a user's own family saved in its way is loaded by its file, which the environment names; what that takes is not bounded.
+
     Raises
     ------
     GenreModelsError
-        A file can't be loaded safely.
+        A file can't be loaded safely; or the family's file is not named, or is another.
     """
     from genre_models.final import load_predictor
 
-    for name in (*MODEL_FILES, "trunk.keras"):
+    for name in (*_model_files(model.folder, model.pipeline), "trunk.keras"):
         if (model.folder / name).exists():
             require_sound_archive(model.folder / name)
     if model.file.suffix == ".keras" or (model.folder / "trunk.keras").exists():
@@ -135,7 +147,7 @@ def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
 
         import_keras()
     try:
-        with bounded_growth(_GROWTH_MIB + _GROWTH_PER_MIB * sum(path.stat().st_size for path in model.folder.iterdir() if path.is_file()) / MIB):
+        with nullcontext() if model.needs_family else bounded_growth(_growth_mib(model.folder)):
             predict = load_predictor(model.folder)
     except GenreModelsError:
         raise
@@ -154,6 +166,10 @@ def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
         return p
 
     return checked
+
+
+def _growth_mib(folder: Path) -> float:
+    return _GROWTH_MIB + _GROWTH_PER_MIB * sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) / MIB
 
 
 def first_line(error: Exception) -> str:
@@ -177,13 +193,17 @@ def _model_folder(path: Path) -> Path:
         raise GenreModelsError(f"{path}: {'is a file' if path.exists() else 'no such folder'}; give a study's final/ folder, or the model/ in it")
     for folder in (path, path / "model"):
         if (folder / PIPELINE).is_file():
-            if not any((folder / name).is_file() for name in MODEL_FILES):
-                raise GenreModelsError(f"{folder}: has a {PIPELINE}, but none of {' and '.join(MODEL_FILES)}; bring the model's file back")
             return folder
     if (path / "study.db").exists() or (path / "final").is_dir():
         made = "give its final/" if (path / "final" / "model").is_dir() else f"make one with python scripts/final_eval.py --study {path.name}"
         raise GenreModelsError(f"{path}: is a study, not a model; {made}")
     raise GenreModelsError(f"{path}: holds no {PIPELINE}; give a study's final/ folder, or the model/ in it, as scripts/final_eval.py writes them")
+
+
+def _model_files(folder: Path, pipeline: Mapping[str, Any]) -> list[str]:
+    """Files of the model itself that are there."""
+    wanted = sorted(pipeline["code"]["model"]) if is_loaded_by_family(pipeline) else MODEL_FILES
+    return [name for name in wanted if (folder / name).is_file()]
 
 
 def _metrics_of(folder: Path) -> tuple[Path | None, str]:

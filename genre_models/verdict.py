@@ -17,6 +17,7 @@ from genre_models.comparison import compare, families_table
 from genre_models.durable import write_text, write_whole
 from genre_models.measuring import together
 from genre_models.metrics import final_metrics, interval_text
+from genre_models.own_models import is_own_file
 from genre_models.parts import describe_parts
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ MODEL_FILES = ("model.keras", "model.skops")
 
 
 def model_hash(models: Mapping[str, str]) -> tuple[str, str]:
-    """Name and SHA-256 of the winner's model file among those on a receipt."""
-    return next((name, models[name]) for name in MODEL_FILES if name in models)
+    """Name and SHA-256 of the winner's model file among those on a receipt; of several of a user's own family, the first by name."""
+    return next((name, models[name]) for name in (*MODEL_FILES, *filter(is_own_file, sorted(models))) if name in models)
 
 
 def collect(evaluation: Evaluation, pipeline: dict, look: dict, winner: Winner, also: Sequence[Compared] = ()) -> dict:

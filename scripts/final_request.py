@@ -137,14 +137,15 @@ def read_request(
 def commands_of(request: Request, view: StudyView, prefer: str | None) -> dict[str, str]:
     """The commands that a model's card tells, as text: ``look`` shows this look, ``replay`` trains its trial again.
 
-    ``study`` is what names the study to the other commands, ``final`` the folder of its looks; both quoted for a shell.
+    ``study`` is what names the study to the other commands, ``final`` the folder of its looks; both quoted for a shell. ``environment`` stands before commands
+    that need what the search needed.
     """
-    from search.report.repeating import commands, shown_folder, study_words
+    from search.report.repeating import commands, environment_words, shown_folder, study_words
 
     folder = request.studies_dir / view.name
     trial = next(trial for trial in view.trials if trial.number == request.winner.trial)
     found = commands(view, folder, trial, prefer or "")
-    return {"look": found["look"], "replay": found["replay"], "study": shlex.join(study_words(view, folder)), "final": shlex.quote(str(shown_folder(folder) / "final"))}
+    return {"look": found["look"], "replay": found["replay"], "study": shlex.join(study_words(view, folder)), "final": shlex.quote(str(shown_folder(folder) / "final")), "environment": environment_words(view)}
 
 
 def best_of_others(view: StudyView, winner: Trial) -> list[Trial]:

@@ -90,7 +90,8 @@ def predict(options: argparse.Namespace) -> int:
     console = Console(stderr=is_data, soft_wrap=True, emoji=False, highlight=False, markup=False)
     _tell_model(console, model, listed, temperature)
     started = time.perf_counter()
-    asked = load_saved(model)
+    is_any_readable = any(source.reason is None for source in listed.sources)
+    asked = load_saved(model) if is_any_readable else None  # a framework takes seconds to say that a file does not exist
     loaded = time.perf_counter()
     counts, unread = _run(options, console, model, asked, listed, temperature)
     seconds = time.perf_counter() - loaded

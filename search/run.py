@@ -18,7 +18,7 @@ from rich.console import Console
 from genre_models import resampling
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
-from genre_models.families.own import add_own_families, own_code
+from genre_models.families.own import add_own_families, environment_of, own_code
 from genre_models.framework import missing_backend, overridden_backend, require_backend
 from genre_models.objective import METRICS, resolve_precision, screen
 from genre_models.settings import DataSettings, FeatureSettings
@@ -135,7 +135,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             blocked = unavailable_families(config, data, console)
             possible = [pair for family, wanted in data.inputs.items() if family not in blocked for pair in wanted]
             needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
-        write_run(folder, config, data, task, precision, doubts)
+        write_run(folder, config, data, task, precision, doubts, environment_of(config.families))
         shared = {
             "place": Workplace(FITTING if config.engine == "keras-tuner" else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
             "fingerprint": fingerprint,

@@ -53,8 +53,11 @@ def corpus_text(corpus: Any, caveat: str | None = None) -> str:
     return f"{name}; {caveat}" if caveat else name
 
 
-def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str, doubts: Sequence[str] = ()) -> None:
-    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split; `doubts` are what was found against the data."""
+def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any], precision: str, doubts: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+    """Keep the space file as run, and ``run.json``: what a later evaluation needs to deal the same split.
+
+    `doubts` are what was found against the data, `environment` the variables that the study can't be gone on with without.
+    """
     run = {
         "schema": 1,
         "study": config.study,
@@ -72,6 +75,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "doctor": list(doubts),
+        **({"environment": dict(environment)} if environment else {}),
         "backend": config.backend,
         "engine": config.engine,
         "precision": precision,

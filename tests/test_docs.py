@@ -202,10 +202,13 @@ YAML = [(block, piece) for block in BLOCKS for piece in pieces(block)]
 
 
 def families() -> dict[str, Family]:
-    """The program's, and the one that a page adds."""
-    space: dict[str, Any] = {"__name__": "example"}
-    exec(fenced(ROOT / "docs" / "adding-a-family.md", "python")[0].text, space)
-    return FAMILIES | {space["FAMILY"].name: space["FAMILY"]}
+    """The program's, and those that pages add."""
+    added: dict[str, Family] = {}
+    for page in ("adding-a-family.md", "torch-family.md"):
+        space: dict[str, Any] = {"__name__": "example"}
+        exec(fenced(ROOT / "docs" / page, "python")[0].text, space)
+        added[space["FAMILY"].name] = space["FAMILY"]
+    return FAMILIES | added
 
 
 def over(base: dict[str, Any], piece: dict[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,8 @@ def hushed_errors() -> Iterator[None]:
 
 def _require(to: str, model: SavedModel) -> None:
     """Refuse before anything heavy is loaded."""
+    if model.needs_family:
+        raise GenreModelsError(f"--to {to}: {model.name} is loaded by its family's own file, {model.pipeline['code']['file']}, and has no form for other runtimes: export it by that code")
     is_network = model.file.suffix == ".keras"
     if not is_network and to != "onnx":
         raise GenreModelsError(f"--to {to}: {model.name} is a classifier of scikit-learn, which has this form in no runtime: take --to onnx")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,6 +56,51 @@ def own_code(name: str) -> str | None:
     return next((_ADDED[path] for path, family in _NAMES.items() if family == name), None)
 
 
+def own_file(name: str) -> str | None:
+    """Path of the file that a family comes from; None of those that come with the program."""
+    return next((path for path, family in _NAMES.items() if family == name), None)
+
+
+def environment_of(families: Iterable[str]) -> dict[str, str]:
+    """What the environment must have for some families: GENRE_FAMILIES with the files of those that do not come with the program, or nothing."""
+    files = [path for path in map(own_file, families) if path is not None]
+    return {VARIABLE: os.pathsep.join(files)} if files else {}
+
+
+def own_loader(name: str) -> Callable[[Path], Any] | None:
+    """The function `load` of a family's file; None of a family whose models the program itself loads."""
+    path = own_file(name)
+    return None if path is None else getattr(sys.modules[_module_name(path)], "load", None)
+
+
+def loader_of(name: str, code: Mapping[str, Any]) -> Callable[[Path], Any]:
+    """The function `load` of the very file that made a model.
+
+    Parameters
+    ----------
+    name : str
+        The family.
+    code : mapping
+        What ``pipeline.json`` says of it: ``file``, ``sha256``.
+
+    Raises
+    ------
+    GenreModelsError
+        GENRE_FAMILIES names no file of that content, or one that can't be run.
+    """
+    there = add_own_families()
+    path = next((path for path, sha256 in there.items() if sha256 == code["sha256"]), None)
+    load = None if path is None else own_loader(_NAMES[path])
+    if load is not None:
+        return load
+    other = own_file(name)
+    found = f"{other} has SHA-256 {_ADDED[other][:12]}…, so it was changed since" if other else f"{VARIABLE} {'names other files' if there else 'is not set'}"
+    raise GenreModelsError(
+        f"only the file that made a model of family '{name}' loads it, {code['file']} with SHA-256 {code['sha256'][:12]}…, but {found}: name that file, as it was, in the "
+        f"environment: {VARIABLE}=FILE.py"
+    )
+
+
 def require_family(name: str, code: str | None) -> None:
     """Check that a family of a study is known, and is the one that the study's trials had.
 
@@ -76,7 +121,7 @@ def require_family(name: str, code: str | None) -> None:
 
 
 def _add(path: str) -> None:
-    name = f"own_family_{Path(path).stem}"
+    name = _module_name(path)
     if name in sys.modules:
         raise _refused(path, f"another file is called {Path(path).name} too: give it another name")
     try:
@@ -98,6 +143,10 @@ def _add(path: str) -> None:
     _ADDED[path], _NAMES[path] = hashlib.sha256(source).hexdigest(), family.name
 
 
+def _module_name(path: str) -> str:
+    return f"own_family_{Path(path).stem}"
+
+
 def _family_of(module: Any, path: str) -> Family:
     family = getattr(module, "FAMILY", None)
     if not isinstance(family, Family):
@@ -109,6 +158,10 @@ def _family_of(module: Any, path: str) -> Family:
     missing = [function for function in ("estimate", "fit") if not callable(getattr(module, function, None))]
     if missing:
         raise _refused(path, f"has no function {missing[0]}: it needs estimate and fit (docs/adding-a-family.md)")
+    if not callable(getattr(module, "load", _family_of)):
+        raise _refused(path, "load is no function: it is to give, for a folder, a function from features to probabilities (docs/torch-family.md)")
+    if hasattr(module, "load") and family.inputs == "trunk":
+        raise _refused(path, 'found inputs="trunk" beside load: a family that loads its own models takes "spectrogram" or "vectors"')
     return family
 
 

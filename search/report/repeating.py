@@ -22,18 +22,24 @@ def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | 
     """
     study = study_words(view, folder)
     name, studies = study[:2], study[2:]
+    needed = environment_words(view)
     search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *studies]
     found = {
-        "search": _line(search),
-        "look": _line(["python", "scripts/final_eval.py", *name, *studies, *(["--prefer", *prefer.split()] if prefer else [])]),
+        "search": needed + _line(search),
+        "look": needed + _line(["python", "scripts/final_eval.py", *name, *studies, *(["--prefer", *prefer.split()] if prefer else [])]),
         "report": _line(["python", "scripts/report.py", *name, *studies]),
         "dashboard": _line(["python", "-m", "search.dashboard", *studies]),
     }
     if prefer is None:
         del found["look"]
     if winner is not None:
-        found["replay"] = _line([*search, "--replay", str(winner.number)])
+        found["replay"] = needed + _line([*search, "--replay", str(winner.number)])
     return found
+
+
+def environment_words(view: StudyView) -> str:
+    """The variables that a study's search was run with and can't be run without, as they stand before a command; empty where there are none."""
+    return "".join(f"{name}={shlex.quote(value)} " for name, value in view.run.get("environment", {}).items())
 
 
 def study_words(view: StudyView, folder: Path) -> list[str]:
@@ -84,6 +90,8 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
         told.append(("tracks", parts))
     told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("backend", "backend"), ("precision", "precision")) if run.get(key) is not None]
     told += [("folds", str(view.run["data"]["validation"]["folds"]))] if _folds(run) else []
+    codes = {name: parts["code"] for name, parts in view.fingerprint.get("families", {}).items() if isinstance(parts, dict) and "code" in parts}
+    told += [("code of one's own", ", ".join(f"{name} SHA-256 {sha256}" for name, sha256 in codes.items()))]
     machine = run.get("machine", {})
     if machine:
         told.append(("machine", f"{machine.get('platform')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB"))
