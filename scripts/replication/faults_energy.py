@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -60,14 +61,15 @@ def measure(folder: Path, seconds: float = SECONDS) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``loads``: of each the seconds, processor seconds, watts by part and how they are known, and kg of CO2 a second; ``trouble`` where energy can't be told.
+        ``loads``: of each the seconds, processor seconds, watts by part and how they are known, and kg of CO2 a second; ``load_before``, the
+        machine's load average as it began; ``trouble`` where energy can't be told.
     """
     file = folder / _FILE
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     notes: list[str] = []
-    loads = {}
+    loads, beside = {}, os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     with Measures(EnergySettings(country_iso_code=COUNTRY), notes.append) as step:
         with step():
             _busy(_WARM_SECONDS)
@@ -75,7 +77,7 @@ def measure(folder: Path, seconds: float = SECONDS) -> dict[str, Any]:
             with step() as this:
                 work(seconds)
             loads[name] = load_of(this.cost)
-    found = {"country": COUNTRY, "loads": loads, "trouble": notes[0] if notes else None}
+    found = {"country": COUNTRY, "loads": loads, "load_before": beside, "trouble": notes[0] if notes else None}
     write_text(file, json.dumps(found, indent=1) + "\n")
     return found
 
@@ -120,5 +122,11 @@ def _how_sure(found: Mapping[str, Any]) -> str:
     how = {part: told["how"] for each in found["loads"].values() for part, told in each["parts"].items()}
     words = {"measured": "read from a counter", "modelled": "modelled from rated power and load", "constant": "a constant number of watts"}
     told = "; ".join(f"{part} is {words[way]}" for part, way in how.items())
-    doubt = "" if set(how.values()) == {"measured"} else " What is not measured is said so beside every figure, and is no ground to rank two systems by."
-    return f"On this machine {told}.{doubt}"
+    if set(how.values()) == {"measured"}:
+        doubt = ""
+    elif "measured" in how.values():
+        doubt = " What is not measured is said so beside every figure."
+    else:
+        doubt = " Nothing of it is measured: the power varies with the load that is modelled and with the share of the machine, and is no ground to rank two systems that load it alike."
+    beside = found.get("load_before")
+    return f"On this machine {told}.{doubt}" + ("" if beside is None else f" Its load average was {beside:.1f} before.")
