@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 
 from genre_models.errors import GenreModelsError
+from genre_models.families.own import add_own_families, require_family
 from search.errors import SearchError, StudyError
 
 if TYPE_CHECKING:
@@ -75,8 +76,10 @@ def _measure(options: argparse.Namespace) -> int:
     studies_dir = options.studies_dir.expanduser().resolve()
     view = read_study(studies_dir, options.study)
     trial = _trial(view, options.trial)
+    files = add_own_families()
+    require_family(trial.family, view.fingerprint.get("families", {}).get(trial.family, {}).get("code"))
     spec = _spec_of(trial, options)
-    task = _task_of(view, spec, studies_dir / ".cache", options.folds)
+    task = _task_of(view, spec, studies_dir / ".cache", options.folds) | {"own_families": files}
     require_items(spec, task)
     jobs = [(task, spec, fold, way) for fold in range(options.folds) for way in (HONEST, NAIVE)]
     with multiprocessing.get_context("spawn").Pool(min(options.workers, len(jobs)), maxtasksperchild=4) as pool:
