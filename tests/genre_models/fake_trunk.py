@@ -77,7 +77,8 @@ class FakeTrunk:
         part = keras.Model(model.get_layer(boundary).output, model.get_layer(self._cut).output)
 
         def rebuilt(layer):
-            config = layer.get_config() | {"trainable": "norm" not in layer.name}
+            # As the handle does it: dropout of the trunk's own is off, since what it draws by is no part of a snapshot.
+            config = layer.get_config() | {"trainable": "norm" not in layer.name} | ({"rate": 0.0} if isinstance(layer, keras.layers.Dropout) else {})
             return type(layer).from_config(config | ({} if isinstance(layer, keras.layers.InputLayer) else {"dtype": policy}))
 
         tail = keras.models.clone_model(part, clone_function=rebuilt)
