@@ -26,7 +26,7 @@ MEANINGS = {
     "sampler": "What is tried next: tpe learns from trials, random does not, grid tries all, gp and cmaes are extras",
     "warm_start": "Studies in the same folder whose best configurations are tried first, and whose trials the sampler learns from",
     "seed": "Of validation split, sampler and training",
-    "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process",
+    "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process; keras-tuner, ray-tune, ray-tune-reuse: another tool searches, for comparison ([KerasTuner](keras-tuner.md))",
     "workers": "Trials at a time; null for what the machine offers, of a cluster a fair share",
     "resources": "What one trial may use",
     "resources.cpus": "Processor cores",
