@@ -114,6 +114,7 @@ def measure_steps() -> dict[str, float]:
 
     from genre_models.families import FAMILIES
     from genre_models.families.cnn_network import build
+    from genre_models.framework import runs_compiled
     from genre_models.training import make_optimizer
 
     params = FAMILIES["cnn"].defaults() | {"depth": 3, "filters": 16, "kernel": 5, "batch_size": BATCH}
@@ -123,7 +124,7 @@ def measure_steps() -> dict[str, float]:
     trainers = {}
     for precision in PRECISIONS:
         trainer = build(params, items.shape[1:], CLASSES, input_dtype="uint8", seed=0, precision=precision).trainer
-        trainer.compile(make_optimizer(params, precision), keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False)
+        trainer.compile(make_optimizer(params, precision), keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=runs_compiled())
         trainer.train_on_batch(items, targets)
         trainers[precision] = trainer
     took = dict.fromkeys(PRECISIONS, float("inf"))
