@@ -40,7 +40,7 @@ Tells {len(metrics["labels"])} classes of {"images" if pipeline["kind"] == "imag
 - {_trained(metrics, pipeline)}; {pipeline["parameters"]:,} parameters.
 - Input: {_input_in_words(pipeline)}{_of_a_track(pipeline)}.
 - Model: {_files(metrics, pipeline)}, features and labels: `model/pipeline.json`.
-- Made with {packages}.
+- Made with {packages}{_backend(pipeline)}.
 
 ## Intended use
 
@@ -80,6 +80,11 @@ The first shows this look and evaluates nothing; the last trains the trial once 
 
 
 _NEWLINE = "\n    "
+
+
+def _backend(pipeline: dict) -> str:
+    """What a Keras network was trained on; models of before there was a choice do not say."""
+    return f"; trained and evaluated on Keras' backend {pipeline['backend']}" if pipeline.get("backend") else ""
 
 
 def _own_code(pipeline: dict) -> dict | None:
