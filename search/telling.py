@@ -80,7 +80,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "engine": config.engine,
         "precision": precision,
         "energy": config.energy.model_dump(),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": {name: version(name) for name in dict.fromkeys((*VERSIONS, config.backend))},
         "python": platform.python_version(),
         "machine": {"platform": platform.platform(), "cores": available_cores(), "memory_gib": round(psutil.virtual_memory().total / 2**30, 1)},
     }
@@ -171,6 +171,6 @@ def _selection(config: SearchConfig, trials: list[Trial], statistics: Statistics
 
 def other_versions(run: Mapping[str, Any]) -> list[str]:
     """What has changed since the study's last run, a line each."""
-    now = {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
+    now = {name: version(name) for name in (*VERSIONS, run.get("backend", VERSIONS[0]))} | {"python": platform.python_version()}
     before = {**run.get("versions", {}), "python": run.get("python")}
     return [f"note: {name} was {before[name]}, now {now[name]}" for name in now if before.get(name) not in (None, now[name])]
