@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from search.trial import Trial
 
 #: Packages whose versions a run records.
-VERSIONS = ("tensorflow", "keras", "ray", "optuna", "librosa", "numpy", "scikit-learn", "codecarbon")
+VERSIONS = ("tensorflow", "keras", "keras-tuner", "ray", "optuna", "librosa", "numpy", "scikit-learn", "codecarbon")
 
 
 def tell_corpus(data: Any, console: Console) -> None:

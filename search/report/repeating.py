@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import StudyError
+from search.peers import PEERS
 from search.selection import Statistics
 from search.study_view import StudyView, select_winner
 from search.trial import Trial
@@ -23,7 +24,7 @@ def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | 
     study = study_words(view, folder)
     name, studies = study[:2], study[2:]
     needed = environment_words(view)
-    search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *studies]
+    search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *_engine(view), *studies]
     found = {
         "search": needed + _line(search),
         "look": needed + _line(["python", "scripts/final_eval.py", *name, *studies, *(["--prefer", *prefer.split()] if prefer else [])]),
@@ -32,7 +33,7 @@ def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | 
     }
     if prefer is None:
         del found["look"]
-    if winner is not None:
+    if winner is not None and "keras-tuner" not in search:  # its training is not replayed
         found["replay"] = needed + _line([*search, "--replay", str(winner.number)])
     return found
 
@@ -72,6 +73,12 @@ def _data(view: StudyView) -> list[str]:
     return [*(["--data", *map(str, sources)] if sources else []), *(["--seed", str(seed)] if seed is not None else [])]
 
 
+def _engine(view: StudyView) -> list[str]:
+    """The tool that searched, where it was another: a study of one is not gone on with by another."""
+    engine = view.run.get("engine")
+    return ["--engine", engine] if engine in PEERS else []
+
+
 def _line(words: Sequence[str]) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
@@ -88,7 +95,7 @@ def facts(view: StudyView) -> list[tuple[str, str]]:
     if tracks:
         parts = f"{tracks.get('train', 0):,} train, {tracks.get('validation', 0):,} validation, {tracks.get('held_out', 0):,} held out"
         told.append(("tracks", parts))
-    told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("backend", "backend"), ("precision", "precision")) if run.get(key) is not None]
+    told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("engine", "engine"), ("backend", "backend"), ("precision", "precision")) if run.get(key) is not None]
     told += [("folds", str(view.run["data"]["validation"]["folds"]))] if _folds(run) else []
     codes = {name: parts["code"] for name, parts in view.fingerprint.get("families", {}).items() if isinstance(parts, dict) and "code" in parts}
     told += [("code of one's own", ", ".join(f"{name} SHA-256 {sha256}" for name, sha256 in codes.items()))]
