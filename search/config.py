@@ -23,7 +23,7 @@ from search.location import STORAGE_PATTERN, STORAGE_REMEDY
 from search.peers import OURS, PEERS
 from search.preference import read_preference
 from search.problems import Problems, nearest, shown
-from search.sampler_rules import check_sampler
+from search.sampler_rules import check_frugal, check_sampler
 from search.space import FamilySpace
 from search.space_file import read_space_file
 from search.task_section import validated
@@ -34,6 +34,8 @@ __all__ = ["Budget", "Confirm", "Objective", "Resources", "SearchConfig", "Setti
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,79}")
 
 Count = Annotated[int, Field(ge=1)]
+#: Of the budget, what decides where trials are compared.
+_RUNGS = {"min_epochs", "max_epochs", "reduction_factor"}
 
 
 class _Section(BaseModel):
@@ -48,11 +50,17 @@ class Objective(_Section):
 
 
 class Budget(_Section):
-    """Epochs of a trial, and totals of the study over all its runs: trials, minutes, epochs, kWh, kg of CO2 equivalents; null is no limit."""
+    """Epochs of a trial, what its rungs are counted in, and totals of the study over all its runs: trials, minutes, epochs, kWh, kg of CO2 equivalents; null is no limit.
+
+    With `resource: seconds` the first rung of asha is at `min_seconds` of a trial's training, and the next are a factor further each, whatever number of
+    epochs that is.
+    """
 
     min_epochs: Count = 1
     max_epochs: Count = 27
     reduction_factor: Annotated[int, Field(ge=2)] = 3
+    resource: Literal["epochs", "seconds"] = "epochs"
+    min_seconds: Annotated[float, Field(gt=0)] | None = None
     trials: Count | None = 60
     minutes: Annotated[float, Field(gt=0)] | None = None
     epochs: Count | None = None
@@ -63,6 +71,14 @@ class Budget(_Section):
     def _epochs_are_a_range(self) -> Budget:
         if self.min_epochs > self.max_epochs:
             raise ValueError(f"min_epochs <= max_epochs must hold, but got min_epochs={self.min_epochs}, max_epochs={self.max_epochs}")
+        return self
+
+    @model_validator(mode="after")
+    def _seconds_have_a_first_rung(self) -> Budget:
+        if self.resource == "seconds" and self.min_seconds is None:
+            raise ValueError("resource: seconds needs min_seconds, the first rung: what about three epochs of a middling configuration take (--dry-run tells what one does)")
+        if self.resource == "epochs" and self.min_seconds is not None:
+            raise ValueError(f"min_seconds is {self.min_seconds:g}, but rungs are in epochs: add resource: seconds, or take it out")
         return self
 
 
@@ -111,6 +127,7 @@ class Settings(_Section):
     """The engine's own keys of a space file.
 
     A new study tries the best configurations of the studies `warm_start` first, and its sampler learns from their trials.
+    With `frugal` it draws several configurations for each trial, and of these a cheap one is the likelier the cheaper it is.
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
@@ -126,6 +143,7 @@ class Settings(_Section):
     confirm: Confirm | None = None
     prefer: str = "best"
     sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
+    frugal: bool = False
     warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     engine: Literal["ray", "inline", "keras-tuner", "ray-tune", "ray-tune-reuse"] = "ray"
@@ -194,6 +212,7 @@ class SearchConfig:
     confirm: Confirm | None
     prefer: str
     sampler: str
+    frugal: bool
     warm_start: list[str]
     seed: int
     engine: str
@@ -223,7 +242,7 @@ class SearchConfig:
             "families": families,
             **{name: model.model_dump(mode="json") for name, model in self.sections.items()},
             "objective": self.objective.model_dump(mode="json"),
-            "budget": self.budget.model_dump(mode="json", include={"min_epochs", "max_epochs", "reduction_factor"}),
+            "budget": self.budget.model_dump(mode="json", include=_RUNGS | ({"resource", "min_seconds"} if self.budget.resource == "seconds" else set())),
             "scheduler": self.scheduler,
             "backend": self.backend,
             "precision": self.precision,
@@ -290,6 +309,7 @@ def load_space(
     family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
     if settings is not None:
         check_energy(settings.energy, settings.budget.kwh, settings.budget.kg_co2, problems)
+        check_frugal(settings.sampler, settings.frugal, settings.scheduler, settings.budget.resource, problems)
     for name in sorted(set() if settings is None else settings.resources.families):
         if name not in named:
             problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))

@@ -23,10 +23,12 @@ from search.sampling import Proposer
 from search.schedule import brackets, rungs
 from search.schedulers import Scheduler
 from search.schedulers.hyperband import Hyperband
+from search.schedulers.ladder import EpochLadder, Ladder, SecondsLadder
 from search.schedulers.promotion import AshaPromotion
 from search.schedulers.stopping import Asha, RunAll
 from search.stop_signals import stoppable
 from search.study import StudyOwner
+from search.thrift import Thrift, declared_work
 from search.trial import Trial
 from search.warm_sources import Sources, settle
 from search.worker import Workplace
@@ -133,7 +135,8 @@ def drive(
             warm = settle(owner, sources, fingerprint, config.sampler)
             for text in warm.told if sources is not None else ():
                 monitor.note(text)
-            proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked, warm=warm)
+            thrift = Thrift(lambda family, sampled: declared_work(parts, family, sampled)) if config.frugal else None
+            proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked, warm=warm, thrift=thrift, ladder=make_ladder(config))
             limits = Limits(budget.trials, budget.minutes, budget.epochs, budget.kwh, budget.kg_co2)
             owner.spent.accounts.is_limited = limits.kwh is not None or limits.kg_co2 is not None
             rules = make_rules(config, maximize, folds, tuple(blocked))
@@ -204,7 +207,7 @@ def make_rules(config: SearchConfig, maximize: bool, folds: int, blocked: tuple[
         between = Asha(tuple(range(budget.max_epochs, budget.max_epochs + steps)), budget.reduction_factor, maximize)
     confirm = config.confirm
     confirmation = None if confirm is None else Confirmation(confirm.top, confirm.folds, blocked)
-    return Rules(make_scheduler(config, maximize), between, confirmation, make_saving(config))
+    return Rules(make_scheduler(config, maximize), between, confirmation, make_saving(config), config.budget.resource == "seconds")
 
 
 def make_saving(config: SearchConfig) -> Saving:
@@ -212,6 +215,8 @@ def make_saving(config: SearchConfig) -> Saving:
     if not config.resources.checkpoints_gib:
         return Saving()
     budget = config.budget
+    if budget.resource == "seconds":
+        return Saving(frozenset(), 60 * config.resources.checkpoint_minutes, make_ladder(config))
     bounds = (budget.min_epochs, budget.max_epochs, budget.reduction_factor)
     levels = {level for plan in brackets(*bounds) for level in plan.levels} if config.scheduler == "hyperband" else set(rungs(*bounds))
     return Saving(frozenset(levels - {budget.max_epochs}), 60 * config.resources.checkpoint_minutes)
@@ -225,7 +230,15 @@ def make_scheduler(config: SearchConfig, maximize: bool) -> Scheduler:
         return Hyperband(brackets(*bounds), tuple(config.families), maximize)
     if config.scheduler == "asha_promotion":
         return AshaPromotion(rungs(*bounds), budget.reduction_factor, maximize)
-    return Asha(rungs(*bounds), budget.reduction_factor, maximize) if config.scheduler == "asha" else RunAll()
+    return Asha(make_ladder(config), budget.reduction_factor, maximize) if config.scheduler == "asha" else RunAll()
+
+
+def make_ladder(config: SearchConfig) -> Ladder:
+    """Rungs of trials that are compared one by one: in epochs, or in seconds of training."""
+    budget = config.budget
+    if budget.resource == "seconds":
+        return SecondsLadder(budget.min_seconds, budget.reduction_factor, budget.min_epochs)
+    return EpochLadder(rungs(budget.min_epochs, budget.max_epochs, budget.reduction_factor))
 
 
 def make_engine(config: SearchConfig, address: str | None) -> Engine:

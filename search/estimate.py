@@ -88,16 +88,18 @@ def cost_lines(config: SearchConfig, cost: TypicalCost, epochs: int | None) -> l
     ]
     if cost.refused:
         lines.append(f"{100 * cost.refused:.0f} % of them would be refused, one because: {cost.reason}")
-    if epochs is not None and cost.epoch_gflops:
+    if cost.epoch_gflops:
         work = sum(cost.epoch_gflops) / len(cost.epoch_gflops)
         share = len(cost.epoch_gflops) / len(cost.gflops)  # of configurations that train in epochs
         seconds = work / (_REACHED * core_gflops() * config.resources.cpus)
         workers = 1 if config.engine == "inline" else config.workers or max(1, available_cores() // config.resources.cpus)
-        lines.append(
-            f"time, roughly (a factor of 2 or 3 either way): {duration(seconds)} an epoch, "
-            f"{duration(epochs * share * seconds / workers)} in all on {workers} worker{'s' if workers > 1 else ''}; not in it: what is made before the "
-            f"first trial{', and families that report once' if share < 1 else ''}"
-        )
+        told = f"time, roughly (a factor of 2 or 3 either way): {duration(seconds)} an epoch"
+        if epochs is not None:
+            told += (
+                f", {duration(epochs * share * seconds / workers)} in all on {workers} worker{'s' if workers > 1 else ''}; not in it: what is made before the "
+                f"first trial{', and families that report once' if share < 1 else ''}"
+            )
+        lines.append(told)
     return lines
 
 

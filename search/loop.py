@@ -260,7 +260,7 @@ class Loop:
         if not metrics or epoch <= trial.spec["epochs"]:  # else it is the mean of a further part, whose epochs were counted as beats
             self.owner.spent.epochs += 1
         if metrics and epoch not in trial.reports:
-            self.owner.report(number, epoch, float(metrics[self.metric]))
+            self.owner.report(number, epoch, float(metrics[self.metric]), self._rules.seconds_of(trial, epoch, metrics))
             self._monitor.reported(trial, epoch, metrics)
         self.tick()
         if metrics and epoch >= trial.spec["epochs"] + trial.parts - 1:
@@ -280,7 +280,7 @@ class Loop:
         saving, now = self._rules.saving, self.owner.elapsed_seconds
         since = now - self._saved_at.setdefault(trial.number, now)
         at_end_of_part = epoch is not None and saving.epochs and epoch >= trial.spec["epochs"]
-        if epoch not in saving.epochs and not at_end_of_part and since < saving.seconds:
+        if not saving.is_at_rung(trial, epoch) and not at_end_of_part and since < saving.seconds:
             return False
         self._saved_at[trial.number] = now
         return True

@@ -6,6 +6,8 @@ from search.config import SearchConfig
 from search.estimate import TypicalCost, cost_lines
 from search.grid import grid_size
 from search.schedule import brackets, halving_epochs, hyperband_epochs, rungs
+from search.schedulers.ladder import SecondsLadder
+from search.thrift import CANDIDATES
 
 
 def plan_text(config: SearchConfig, folds: int = 1, cost: TypicalCost | None = None) -> str:
@@ -18,11 +20,14 @@ def plan_text(config: SearchConfig, folds: int = 1, cost: TypicalCost | None = N
         lines.append(f"a trial is trained {parts} times ({folds} folds, {config.repeats} repeats){rule}")
     if config.sampler == "grid":
         lines.append(_grid_text(config))
+    if config.frugal:
+        lines.append(f"frugal: of {CANDIDATES} configurations drawn for a trial one is tried, the likelier the fewer seconds it is predicted to take")
     trials, epochs = planned_trials(config), None
     if trials is not None:
-        epochs = planned_epochs(config, trials, parts)
         everything = trials * budget.max_epochs * parts
-        lines.append(f"{trials} trials: about {epochs} epochs in all ({everything} if every trial had the full budget)")
+        epochs = planned_epochs(config, trials, parts) if budget.resource == "epochs" else None
+        about = f"about {epochs} epochs in all" if epochs is not None else "how many epochs depends on what they take"
+        lines.append(f"{trials} trials: {about} ({everything} if every trial had the full budget)")
     if config.confirm is not None:
         more = config.confirm.top * config.confirm.folds * budget.max_epochs
         lines.append(f"then the best {config.confirm.top} are scored again on {config.confirm.folds} folds: {more} epochs")
@@ -71,6 +76,9 @@ def _scheduler_text(config: SearchConfig) -> str:
         )
         turns = ", each by one family, families in turn" if len(config.families) > 1 else ""
         return f"scheduler hyperband: brackets of (trials at epochs) {told}{turns}; {full}"
+    if budget.resource == "seconds":
+        first = ", ".join(f"{level:g}" for level in SecondsLadder(budget.min_seconds, budget.reduction_factor).levels[:4])
+        return f"scheduler asha: rungs at {first}, … seconds of a trial's training, from epoch {budget.min_epochs} on; {full}"
     what = "pauses at" if config.scheduler == "asha_promotion" else "rungs at epochs"
     return f"scheduler {config.scheduler}: {what} {', '.join(map(str, rungs(*bounds))) or 'none'}; {full}"
 

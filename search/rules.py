@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from search.schedulers import Scheduler
+from search.schedulers.ladder import Ladder
 from search.schedulers.stopping import Asha
 from search.trial import Trial, trial_seed
 
@@ -83,10 +84,17 @@ class Saving:
         After these: the rungs, so that a lost trial repeats one rung at most.
     seconds : float
         And whenever so long has gone by since the last.
+    ladder : Ladder or None
+        Rungs that are in seconds.
     """
 
     epochs: frozenset[int] = frozenset()
     seconds: float = math.inf
+    ladder: Ladder | None = None
+
+    def is_at_rung(self, trial: Trial, epoch: int | None) -> bool:
+        """True if a trial met a rung with that epoch; None is none of its own."""
+        return epoch in self.epochs or (self.ladder is not None and epoch is not None and len(self.ladder.reached(trial, epoch)) > 0)
 
 
 @dataclass(frozen=True)
@@ -101,9 +109,16 @@ class Rules:
     confirmation : Confirmation or None
     saving : Saving
         When a trial that goes on writes a checkpoint.
+    is_in_seconds : bool
+        Whether rungs are in seconds of training.
     """
 
     scheduler: Scheduler
     between: Asha | None = None
     confirmation: Confirmation | None = None
     saving: Saving = Saving()
+    is_in_seconds: bool = False
+
+    def seconds_of(self, trial: Trial, epoch: int, metrics: Mapping[str, float]) -> float | None:
+        """What an epoch took; None where rungs do not ask for it, and of what is reported beyond the first part's epochs."""
+        return float(metrics["seconds"]) if self.is_in_seconds and epoch <= trial.spec["epochs"] else None

@@ -15,6 +15,9 @@ from search.space import FamilySpace, Parameter
 #: Package that a sampler needs beside the installed ones; the extra of the same name as the sampler brings it.
 NEEDED = {"gp": "torch", "cmaes": "cmaes"}
 
+#: Samplers whose proposals are draws, so that one of several may be taken; a grid has an order, CMA-ES a population.
+FRUGAL = ("tpe", "random", "gp")
+
 _OTHERWISE = "or write sampler: tpe"
 
 
@@ -50,6 +53,14 @@ def check_sampler(sampler: object, families: Iterable[str], spaces: Mapping[str,
         if sampler == "cmaes" and not space.searched:
             remedy = f"give one a range, {_OTHERWISE}"
             problems.add(("families", name), "found no parameter to search", "sampler cmaes needs one at least", remedy)
+
+
+def check_frugal(sampler: str, frugal: bool, scheduler: str, resource: str, problems: Problems) -> None:
+    """Add what can't mind costs: samplers whose proposals have an order or a population, schedulers whose rungs are epochs."""
+    if frugal and sampler not in FRUGAL:
+        problems.add(("frugal",), f"found true with sampler {sampler}", f"must go with one of {', '.join(FRUGAL)}", "take one of these, or take frugal out")
+    if resource == "seconds" and scheduler != "asha":
+        problems.add(("budget", "resource"), f"found 'seconds' with scheduler {scheduler}", "its rungs are in epochs", "write scheduler: asha, or take resource out")
 
 
 def _check_countable(family: str, parameter: Parameter, problems: Problems) -> None:

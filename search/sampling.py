@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from search import cma_es
 from search.grid import Grid
 from search.mirror import MOST_SHOWN, Mirror
+from search.sampler_rules import FRUGAL
 from search.schedulers.ladder import EpochLadder, Ladder
 from search.shares import Shares
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
@@ -27,8 +28,6 @@ from search.warm_start import MOST_QUEUED, STAND_INS, Configuration, Outsider, W
 
 #: So many trials TPE and GP draw at random before they learn (Optuna's default).
 _STARTUP = 10
-#: Samplers whose proposals are draws, so that one of several may be taken; a grid has an order, CMA-ES a population.
-FRUGAL = ("tpe", "random", "gp")
 
 #: (family, sampled values by parameter name, the same with Optuna's names and distributions)
 Proposal = tuple[str, dict[str, Any], dict[str, tuple[Any, BaseDistribution]]]

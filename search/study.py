@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import optuna
@@ -188,9 +188,11 @@ class StudyOwner:
 
     # -- middles and ends ------------------------------------------------------------------------------------------
 
-    def report(self, number: int, epoch: int, value: float) -> None:
-        """Take in the value of an epoch; written within a second, and always before the trial's end."""
+    def report(self, number: int, epoch: int, value: float, took: float | None = None) -> None:
+        """Take in the value of an epoch and, where rungs are in seconds, the seconds it `took`; written within a second, and always before the trial's end."""
         trial = self.trials[number]
+        if took is not None and (epoch == 1 or epoch - 1 in trial.seconds):
+            trial.seconds[epoch] = round(trial.seconds.get(epoch - 1, 0.0) + took, 3)
         trial.reports[epoch], trial.reported_at[epoch] = value, round(self.elapsed_seconds, 3)
         self._pending.setdefault(number, {})[epoch] = value
         self.flush_when_due()
@@ -225,7 +227,7 @@ class StudyOwner:
         trial.state, trial.paused, trial.outcome = "WAITING", epoch, dict(outcome)
         if checkpoint is not None:  # else an earlier one still serves, if there is one
             trial.checkpoint = dict(checkpoint)
-        attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint, "reported_at": trial.reported_at}
+        attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint, **_times(trial)}
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
         self.roster.note(trial)
         return trial
@@ -234,7 +236,7 @@ class StudyOwner:
         """A running trial has saved its state: should it be lost, its successor goes on from there. All its reports are written with it."""
         trial = self.trials[number]
         trial.checkpoint = dict(checkpoint)
-        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), {"checkpoint": trial.checkpoint, "reported_at": trial.reported_at})
+        self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), {"checkpoint": trial.checkpoint, **_times(trial)})
         return trial
 
     def forget_checkpoint(self, trial: Trial) -> None:
@@ -271,8 +273,7 @@ class StudyOwner:
             attrs["reason"] = reason
         if trial.outcome:
             attrs["outcome"] = trial.outcome
-        if trial.reported_at:
-            attrs["reported_at"] = trial.reported_at
+        attrs |= _times(trial)
         self.storage.write_trial(
             trial.trial_id, self._pending.pop(number, {}), attrs, TrialState[end.state], trial.value
         )
@@ -315,14 +316,14 @@ class StudyOwner:
         if earlier := {key: trial.outcome[key] for key in handed if key in trial.outcome}:
             attrs["outcome"] = earlier
         known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
-        if times := {e: seconds for e, seconds in trial.reported_at.items() if e in known}:
-            attrs["reported_at"] = times
+        times = _times(trial, known)
+        attrs |= times
         trial_id, number = self.storage.insert_trial(
             self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known
         )
         successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
         successor.checkpoint, successor.bracket, successor.outcome = trial.checkpoint, trial.bracket, attrs.get("outcome", {})
-        successor.reported_at = times
+        successor.reported_at, successor.seconds = times.get("reported_at", {}), times.get("seconds", {})
         self._take_in(successor)
 
     def successor(self, trial: Trial) -> Trial | None:
@@ -336,3 +337,9 @@ class StudyOwner:
             trial = self.trials[trial.retry_of]
             count += trial.end != End.INTERRUPTED
         return count
+
+
+def _times(trial: Trial, epochs: Collection[int] | None = None) -> dict[str, dict[int, float]]:
+    """When its epochs were reported and what they took, of these epochs or of all: attributes, as far as there is something to say."""
+    times = {name: {e: t for e, t in getattr(trial, name).items() if epochs is None or e in epochs} for name in ("reported_at", "seconds")}
+    return {name: of_epochs for name, of_epochs in times.items() if of_epochs}

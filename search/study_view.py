@@ -268,7 +268,7 @@ def trial_of(frozen: FrozenTrial) -> Trial:
         attrs.get("paused"),
         attrs.get("checkpoint"),
         attrs.get("bracket"),
-        reported_at={int(epoch): seconds for epoch, seconds in attrs.get("reported_at", {}).items()},
+        **{name: {int(epoch): seconds for epoch, seconds in attrs.get(name, {}).items()} for name in ("reported_at", "seconds")},
     )
 
 

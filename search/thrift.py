@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from search.predicted_seconds import SecondsModel, Timed
+from search.rules import SpecParts
 from search.trial import Trial
 
 #: (family, sampled values by parameter name)
@@ -45,7 +46,7 @@ class Thrift:
 
     def note(self, trial: Trial, sampled: Mapping[str, Any]) -> None:
         """A trial ended or waits; how long its epochs took corrects what is predicted."""
-        seconds, epochs = trial.outcome.get("fit_seconds"), trial.outcome.get("epochs")
+        seconds, epochs = trial.outcome.get("fit_seconds"), trial.outcome.get("epochs", 0) * trial.outcome.get("parts", 1)
         if not seconds or not epochs or trial.is_at_once:
             return
         work = self._work(trial.family, sampled)
@@ -63,3 +64,13 @@ class Thrift:
         model = SecondsModel(self._timed[number] for number in sorted(self._timed))
         chances = [0.0 if math.isinf(work) else 1 / model.seconds(family, work) for (family, _), work in zip(points, works, strict=True)]
         return random.Random(seed).choices(points, chances)[0] if sum(chances) else points[0]
+
+
+def declared_work(parts: SpecParts, family: str, sampled: Mapping[str, Any]) -> float | None:
+    """`Work`, as the screen that looks at each configuration before it is built tells it: ``epoch_gflops``."""
+    try:
+        return parts.screen(parts.spec(family, sampled, 0)).get("epoch_gflops")
+    except Exception as error:
+        if getattr(error, "reason_code", None) != "refused":
+            raise
+        return math.inf

@@ -135,14 +135,17 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
 
 def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None) -> dict[str, Any] | Failure:
     written: dict[str, Any] = {}
-    last, answer, saving_seconds = 0, Decision.CONTINUE, 0.0
+    last, answer, saving_seconds, since = 0, Decision.CONTINUE, 0.0, time.perf_counter()
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
-        nonlocal last, answer, saving_seconds
+        nonlocal last, answer, saving_seconds, since
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
+        if metrics:  # what the objective says of an epoch's seconds counts; of one that says nothing, what went by since the report before
+            metrics = {"seconds": time.perf_counter() - since, **metrics}
         answer = ask(epoch, metrics)
+        since = time.perf_counter()
         last = epoch if metrics else last
         if answer not in (Decision.PAUSE, Decision.SAVE):
             return answer
@@ -156,6 +159,7 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
             return answer
         if saved is not None:
             saved(checkpoint)
+        since = time.perf_counter()
         return Decision.CONTINUE
 
     try:

@@ -8,6 +8,8 @@ MEANINGS = {
     "objective.metric": "The score of an epoch; a trial's is its best epoch's",
     "objective.direction": "Follows from the metric",
     "budget": "Epochs of a trial, and totals of the study over all its runs",
+    "budget.resource": "What rungs are counted in: epochs, or seconds of a trial's training (asha alone), so that dear configurations are compared with what cheap ones made of the same time",
+    "budget.min_seconds": "With resource: seconds the first rung: about what three epochs of a middling configuration take",
     "budget.min_epochs": "Epochs that every trial gets: the first rung",
     "budget.max_epochs": "Epochs of a trial that is never stopped",
     "budget.reduction_factor": "At a rung one in so many goes on, and rungs lie so many times further apart",
@@ -24,6 +26,7 @@ MEANINGS = {
     "prefer": "Who wins: best, or cheapest-within X, the cheapest at most X worse than the best, or with X = ties of those that can't be told from it; by COST "
     "after it says what is to be cheap, such as by energy",
     "sampler": "What is tried next: tpe learns from trials, random does not, grid tries all, gp and cmaes are extras",
+    "frugal": "Draw four configurations for each trial and try one of them, the likelier the fewer seconds its epochs are predicted to take (tpe, random, gp)",
     "warm_start": "Studies in the same folder whose best configurations are tried first, and whose trials the sampler learns from",
     "seed": "Of validation split, sampler and training",
     "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process; keras-tuner, ray-tune, ray-tune-reuse: another tool searches, for comparison ([KerasTuner](keras-tuner.md))",

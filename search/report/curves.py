@@ -72,7 +72,7 @@ def survival(view: StudyView) -> dict[str, Any]:
 
 def _levels(view: StudyView) -> list[int]:
     budget, scheduler = view.fingerprint.get("budget"), view.fingerprint.get("scheduler")
-    if not isinstance(budget, dict) or scheduler in (None, "none"):
+    if not isinstance(budget, dict) or scheduler in (None, "none") or budget.get("resource") == "seconds":
         return []
     low, high, factor = (budget[key] for key in ("min_epochs", "max_epochs", "reduction_factor"))
     if scheduler == "hyperband":

@@ -49,7 +49,7 @@ def parameter(config: SearchConfig, name: str) -> Parameter:
 def test_the_least_file_takes_every_default(tmp_path: Path) -> None:
     config = load(tmp_path, "families: {net: {}}")
     assert (config.study, config.scheduler, config.sampler, config.engine, config.seed) == ("space", "asha", "tpe", "ray", 0)
-    assert config.budget.model_dump() == {"min_epochs": 1, "max_epochs": 27, "reduction_factor": 3, "trials": 60, **dict.fromkeys(("minutes", "epochs", "kwh", "kg_co2"))}
+    assert config.budget.model_dump() == {"min_epochs": 1, "max_epochs": 27, "reduction_factor": 3, "resource": "epochs", "trials": 60, **dict.fromkeys(("min_seconds", "minutes", "epochs", "kwh", "kg_co2"))}
     assert config.energy.model_dump() == {"country_iso_code": None, "cpu_watts": None, "ram_watts": None, "measure": True}
     assert config.objective.model_dump() == {"metric": "val_accuracy", "direction": "maximize"}
     assert config.resources.model_dump() == {
