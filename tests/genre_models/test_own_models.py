@@ -64,6 +64,11 @@ def load(folder):
     return predictor(np.load(folder / "weights.npy"))
 '''
 
+VECTORS = """
+from genre_models.families import FAMILIES
+VECTORS = [each for each in FAMILIES["feedforward"].parameters if each.name in ("input", "channels", "pooling")]
+"""
+
 
 @pytest.fixture(scope="module")
 def named(tmp_path_factory: pytest.TempPathFactory):
@@ -107,6 +112,22 @@ def test_its_model_is_looked_at_and_says_the_same_when_asked(looked: Looked, nam
     assert f"`bright.py`, and only where that has SHA-256 `{own.own_code('bright')}`" in card and "scripts/export.py" not in card
     assert ask(looked, *looked.paths, "--csv", tmp_path / "p.csv") == 0
     assert [row[1:-1] for row in read_csv(tmp_path / "p.csv")[1:]] == looked.said(), "to the last digit that is written"
+
+
+@pytest.mark.slow
+def test_vectors_of_a_pretrained_network_come_with_that_network(others, tmp_path: Path) -> None:
+    text = FAMILY.replace("n_classes):\n    return Cost", "n_classes, trunk=None):\n    return Cost")
+    text = text.replace('0.01, 100.0),), __name__)', '0.01, 100.0), *VECTORS), __name__, "vectors")').replace("FAMILY =", f"{VECTORS}\nFAMILY =")
+    (tmp_path / "bright.py").write_text(text)
+    others.setenv(own.VARIABLE, str(tmp_path / "bright.py"))
+    own.add_own_families()
+    settings = {"image_size": [16, 24], "weights": "random", "trunk_side": 32}
+    looked = take_look(tmp_path, make_corpus(tmp_path / "corpus"), "bright", {"input": "mobilenet/conv_pw_3_relu"}, settings)
+    assert sorted(path.name for path in (looked.final / "model").iterdir()) == ["pipeline.json", "trunk.keras", "weights.npy"]
+    metrics = json.loads((looked.final / "metrics.json").read_text())
+    assert metrics["model"] == "weights.npy" and set(metrics["files"]) == {"pipeline.json", "trunk.keras", "weights.npy"}
+    assert ask(looked, *looked.paths, "--csv", tmp_path / "p.csv") == 0
+    assert [row[1:-1] for row in read_csv(tmp_path / "p.csv")[1:]] == looked.said()
 
 
 def error_of(capsys: pytest.CaptureFixture[str], code: int) -> str:

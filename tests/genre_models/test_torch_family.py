@@ -96,7 +96,7 @@ def test_a_trial_that_is_resumed_has_the_curve_of_one_that_was_not(family, objec
     assert curve(paused) == curve(whole)[:2] and curve(resumed) == curve(whole)
     kept = ("value", "best_epoch", "items", "parameters", "macro_f1", "temperature")
     assert {name: resumed[name] for name in kept} == {name: whole[name] for name in kept}
-    height, width, channels = 16, 12, 3
+    height, channels = 16, 1
     assert whole["parameters"] == (5 * height * channels + 1) * 8 + 9 * 3
     assert whole["value"] > 0.5 and set(whole["phases"]) == {"build", "train", "validate", "report"}
 
@@ -153,7 +153,8 @@ def test_it_is_searched_looked_at_and_asked(tmp_path: Path) -> None:
     replayed = command(file, *search, "--replay", str(winner.number))
     assert replayed.returncode == 0 and "the same: all 4 epochs" in replayed.stdout, "it was paused at epoch 2 and went on from a checkpoint" + replayed.stdout + replayed.stderr
 
-    refused(command(None, "scripts/final_eval.py", *studies), "GENRE_FAMILIES=FILE.py")
+    for script in ("final_eval", "inflation"):
+        refused(command(None, f"scripts/{script}.py", *studies), "GENRE_FAMILIES=FILE.py")
     look = command(file, "scripts/final_eval.py", *studies)
     assert look.returncode == 0, look.stdout + look.stderr
     metrics, pipeline = (json.loads((final / name).read_text()) for name in ("metrics.json", "model/pipeline.json"))
