@@ -103,21 +103,18 @@ class SecondsLadder:
         """Rungs that no epoch before had reached."""
         if epoch < self._min_epochs:
             return ()
-        before = epoch - 1
-        while before >= self._min_epochs and before not in trial.reports:
-            before -= 1
-        since = self._trained(trial, before) if before >= self._min_epochs else -math.inf
-        return self.levels[bisect_right(self.levels, since) : bisect_right(self.levels, self._trained(trial, epoch))]
+        before, now = self._met_before(trial, epoch), self._trained(trial, epoch)
+        return self.levels[bisect_right(self.levels, before) : bisect_right(self.levels, now)]
 
     def epoch_of(self, trial: Trial, level: float) -> int | None:
         """The first epoch that ended no earlier."""
         return next((e for e in sorted(trial.reports) if e >= self._min_epochs and self._trained(trial, e) >= level), None)
 
     def skipped(self, trial: Trial, epoch: float) -> Sequence[float]:
-        """For good all rungs above where it ended; until then none."""
+        """For good all that it had not met before its last epoch, after which nobody asks; until then none."""
         if not trial.reports or epoch < math.inf:
             return ()
-        return self.levels[bisect_right(self.levels, self._trained(trial, max(trial.reports))) :]
+        return self.levels[bisect_right(self.levels, self._met_before(trial, max(trial.reports))) :]
 
     def standing(self, trial: Trial, level: float, maximize: bool) -> float | None:
         """Its best up to the epoch that met the rung, or where none did its best."""
@@ -126,6 +123,13 @@ class SecondsLadder:
     def step(self, trial: Trial) -> int:
         """How many rungs it met: epochs would make whoever trains fast the one who came far."""
         return bisect_right(self.levels, self._trained(trial, max(trial.reports)))
+
+    def _met_before(self, trial: Trial, epoch: int) -> float:
+        """The seconds up to which rungs were met with earlier epochs."""
+        before = epoch - 1
+        while before >= self._min_epochs and before not in trial.reports:
+            before -= 1
+        return self._trained(trial, before) if before >= self._min_epochs else -math.inf
 
     @staticmethod
     def _trained(trial: Trial, epoch: int) -> float:
