@@ -27,7 +27,7 @@ OTHERS = [
     for name in ("torch", "jax")
 ]
 #: Tests of training, masks, mixtures, penalties and snapshots that hold on every backend.
-HOLD = "it_learns or goes_on or decay_shrinks or another_run or mixed_precision or settled or whole_bands or mixed or masked or rolls or floor or penalty or resumed or paused"
+HOLD = "goes_on or another_run or mixed_precision or settled or mixed or penalty or masks_are_whole or rolls"
 
 
 def child(*words: str | Path, seconds: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -419,6 +419,18 @@ def test_the_fingerprint_survives_json_and_ignores_what_may_change(tmp_path: Pat
     assert json.loads(json.dumps(one)) == one == other
 
 
+def test_trials_of_another_backend_are_others_and_studies_of_before_there_was_a_choice_ran_on_tensorflow(tmp_path: Path) -> None:
+    config, torch = load(tmp_path, "families: {net: {}}"), load(tmp_path, "backend: torch\nfamilies: {net: {}}")
+    file = config.fingerprint_parts()
+    before = {key: value for key, value in file.items() if key != "backend"}
+    assert diff_fingerprints(grown(before, file, config.fingerprint_defaults()), file) == []
+    told = diff_fingerprints(grown(before, torch.fingerprint_parts(), torch.fingerprint_defaults()), torch.fingerprint_parts())
+    assert told == ["backend: study has tensorflow, file has torch"]
+    assert diff_fingerprints(torch.fingerprint_parts(), file) == ["backend: study has torch, file has tensorflow"]
+    (problem,) = problems_of(tmp_path, "backend: theano\nfamilies: {net: {}}")
+    assert problem.endswith('backend: found "theano"; known: tensorflow, torch, jax')
+
+
 def test_the_fingerprint_tells_texts_from_numbers(tmp_path: Path) -> None:
     """A width of 3 and a list of one width are both written 3, but no value is written as another kind."""
     parts = net(tmp_path, "masked: {choice: [true, false]}", "mask: {int: [0, 9]}").fingerprint_parts()["families"]["net"]
