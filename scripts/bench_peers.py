@@ -17,15 +17,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from scripts.ending import exit_code_of
-from scripts.peers.engines import ENGINES, MANY_TRIALS, chosen, write_space
+from scripts.peers.engines import ENGINES, MANY_TRIALS, chosen, variant, write_space
 from scripts.peers.environment import load
 from scripts.peers.records import append_line, missing_runs, read_lines, round_robin
 from scripts.peers.running import Run, measure
@@ -42,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", default="demo", metavar="SOURCE", help="demo, a folder of class folders, gtzan:FOLDER")
     p.add_argument("--input", choices=("audio", "image"), help="which set of the corpus, where it has both")
     p.add_argument("--corpus", metavar="NAME", help="what lines call the corpus (default: from --data, without its folder)")
-    p.add_argument("--engines", nargs="+", default=list(ENGINES), metavar="NAME", help=f"default: all ({', '.join(ENGINES)})")
+    p.add_argument("--engines", nargs="*", default=list(ENGINES), metavar="NAME", help=f"default: all ({', '.join(ENGINES)})")
+    p.add_argument("--ours-with", nargs="+", action="append", default=[], metavar=("NAME", "KEY=VALUE"), help="also ours with other keys in the space file, as engine ours-NAME")
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
     p.add_argument("--minutes", type=float, default=12.0, metavar="M")
     p.add_argument("--cores", type=int, metavar="N", help="cores of each run (default: all that this process may use)")
@@ -66,7 +67,7 @@ def run_all(options: argparse.Namespace) -> int:
     if options.minutes <= 0:
         raise SearchError(f"--minutes {options.minutes:g}: must be more than 0")
     cores = _cores(options.cores)
-    engines = {engine.name: engine for engine in chosen(options.engines)}
+    engines = {engine.name: engine for engine in (*chosen(options.engines), *map(variant, options.ours_with))}
     with _work(options.work) as work:
         spaces = {name: _space(options, engine.changes, work / f"{name}.yaml") for name, engine in engines.items()}
         common = {"minutes": options.minutes, "source": options.data, "cores": cores, "studies_dir": work / "studies", "killed": options.kill_at_half}

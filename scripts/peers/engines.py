@@ -48,13 +48,13 @@ class Engine:
         return [sys.executable, "-m", self.module, *places, "--minutes", f"{minutes:g}", "--seed", str(seed), *self.words]
 
 
-_FLOAT32 = {"precision": "float32"}
+_AUTO, _FLOAT32 = {"precision": "auto"}, {"precision": "float32"}
 _OURS = ("--engine", "ray", "--trials", str(MANY_TRIALS))
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
-        Engine("ours", words=_OURS, changes={"precision": "auto"}),
+        Engine("ours", words=_OURS, changes=_AUTO),
         Engine("ours-float32", words=_OURS, changes=_FLOAT32),
         Engine("keras-tuner", words=("--engine", "keras-tuner", "--trials", str(MANY_TRIALS)), changes=_FLOAT32, trials_at_once=False),
         Engine("ray-tune", words=("--engine", "ray-tune", "--trials", str(MANY_TRIALS)), changes=_FLOAT32),
@@ -62,8 +62,27 @@ ENGINES: dict[str, Engine] = {
         Engine("optuna", module="scripts.peers.plain_optuna", changes=_FLOAT32, trials_at_once=False, total_minutes=False),
     )
 }
-#: Those that are ours; the others are peers.
-OURS = ("ours", "ours-float32")
+
+def is_ours(name: str) -> bool:
+    """True of our own engine and its variants; the others are peers."""
+    return name == "ours" or name.startswith("ours-")
+
+
+def variant(words: Sequence[str]) -> Engine:
+    """Our engine with other keys in its space file: a name, then ``KEY=VALUE`` with dotted keys and values as YAML has them.
+
+    Raises
+    ------
+    SearchError
+        A word is of another form, or the name is taken.
+    """
+    name, *pairs = words
+    if f"ours-{name}" in ENGINES:
+        raise SearchError(f"--ours-with {name}: there is an engine ours-{name} already, take another name")
+    if not pairs or not all("=" in pair for pair in pairs):
+        raise SearchError(f"--ours-with {' '.join(words)}: must be a name and KEY=VALUE, such as: frugal frugal=true")
+    changes = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+    return Engine(f"ours-{name}", words=_OURS, changes=_AUTO | changes)
 
 
 def write_space(original: Path, changes: Mapping[str, Any], target: Path) -> None:

@@ -116,7 +116,7 @@ def _told(watched: Watched) -> dict[str, Any]:
 def _facts(run: Run, watch: StudyWatch, wall_seconds: float) -> dict[str, Any]:
     """What the study says: the curve, epochs, trials, seconds of training, the winner."""
     facts = facts_of(run.studies_dir, run.study, watch)
-    points = [(round(at, 2), value) for at, value in facts.pop("points")]
+    points = [(round(at, 2), round(value, 6)) for at, value in facts.pop("points")]  # Keras' scores are in float32: 0.2 is more than 0.2 then
     curve = improvements(points, facts["maximize"])
     workers = len(run.cores) if run.engine.trials_at_once else 1
     available = workers * wall_seconds

@@ -19,7 +19,8 @@ def facts_of(studies_dir: Path, study: str, watch: StudyWatch) -> dict[str, Any]
     Returns
     -------
     dict
-        ``maximize``, ``points`` (seconds, value), ``epochs`` (trained, also again), ``trials`` (by state), ``training_seconds`` (inside training and its
+        ``maximize``, ``points`` (seconds, value), ``epochs`` (trained, also again), ``trained_again`` (of them those that the study had already; None where
+        the engine does not count), ``resolved_precision`` (None where no ``run.json`` tells it), ``trials`` (by state), ``training_seconds`` (inside training and its
         validation, of all trials; None where the engine does not tell), ``searched_seconds`` (the engine's own count) and ``winner`` (trial, value, epochs
         and its state).
 
@@ -33,17 +34,19 @@ def facts_of(studies_dir: Path, study: str, watch: StudyWatch) -> dict[str, Any]
     points = [(at, value) for at, number, _, value in timed(watch.seen, view.trials) if number not in unseen]
     if not points:
         raise SearchError(f"study '{study}': no epoch was trained: give it more minutes")
-    told = watch.attribute("epochs_trained")
+    told, distinct = watch.attribute("epochs_trained"), len({(t.root, step) for t in view.trials for step in t.reports})
     fitted = _training_seconds(view.trials)
     winner = winner_of(view)
     return {
         "maximize": view.maximize,
         "points": points,
-        "epochs": int(told) if told is not None else len({(_line_of(t), step) for t in view.trials for step in t.reports}),
+        "epochs": distinct if told is None else int(told),
+        "trained_again": None if told is None else max(0, int(told) - distinct),
+        "resolved_precision": view.run.get("precision"),
         "trials": dict(Counter(t.state for t in view.trials)),
         "training_seconds": None if fitted is None else round(fitted, 1),
         "searched_seconds": round(view.elapsed_seconds, 1) or None,
-        "winner": {"trial": winner.number, "value": best_of(winner, view.maximize), "epochs": len(winner.reports), "state": winner.state},
+        "winner": {"trial": winner.number, "value": round(best_of(winner, view.maximize), 6), "epochs": len(winner.reports), "state": winner.state},
     }
 
 
@@ -78,11 +81,6 @@ def best_of(trial: Trial, maximize: bool) -> float:
     if best is None:
         raise SearchError(f"trial {trial.number} has no report")
     return best
-
-
-def _line_of(trial: Trial) -> Any:
-    """What trials share that go on for one another."""
-    return trial.spec.get("seed", trial.number)
 
 
 def _training_seconds(trials: Sequence[Trial]) -> float | None:

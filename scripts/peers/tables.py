@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scripts.peers.curves import best_at, ratio_to_best, spread, times_faster
-from scripts.peers.engines import ENGINES, OURS
+from scripts.peers.engines import ENGINES, is_ours
 from scripts.peers.records import Line
 
 NOTHING = "–"
@@ -24,7 +24,8 @@ def comparisons(lines: Iterable[Line]) -> dict[tuple[Any, ...], list[Line]]:
 def engines_of(lines: Sequence[Line]) -> list[str]:
     """Names of the engines that have a line, ours first."""
     there = {line["engine"] for line in lines}
-    return [*[name for name in ENGINES if name in there], *sorted(there - set(ENGINES))]
+    ordered = [*[name for name in ENGINES if name in there], *sorted(there - set(ENGINES))]
+    return sorted(ordered, key=lambda name: not is_ours(name))
 
 
 def runs_of(lines: Sequence[Line], engine: str, *, killed: bool = False) -> dict[int, Line]:
@@ -35,8 +36,9 @@ def runs_of(lines: Sequence[Line], engine: str, *, killed: bool = False) -> dict
 def speed_table(lines: Sequence[Line]) -> str:
     """How much sooner ours were as good as each peer's own final best, seed by seed."""
     rows = ["| ours | peer | seeds | peer's seconds to its best | ours to the same | times faster, median (range) | never reached |", "|---|---|---|---|---|---|---|"]
-    for ours in OURS:
-        for peer in (name for name in engines_of(lines) if name not in OURS):
+    names = engines_of(lines)
+    for ours in filter(is_ours, names):
+        for peer in (name for name in names if not is_ours(name)):
             pairs = _pairs(runs_of(lines, ours), runs_of(lines, peer))
             if pairs:
                 reached = [mine for _, mine in pairs if mine is not None]
@@ -85,16 +87,18 @@ def _overhead(runs: Sequence[Line]) -> str:
 def survival_table(lines: Sequence[Line]) -> str:
     """What a SIGKILL of everything at half time left; empty where it was not measured."""
     rows = [
-        "| engine | seeds | epochs kept of those trained | finished trials kept | trials under way taken up | seconds to the next epoch | second run |",
-        "|---|---|---|---|---|---|---|",
+        "| engine | seeds | epochs kept of those trained | finished trials kept | trials under way taken up | epochs trained again | seconds to the next epoch | second run |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for engine in engines_of(lines):
-        found = [run["survival"] for run in runs_of(lines, engine, killed=True).values() if run.get("survival")]
+        runs = [run for run in runs_of(lines, engine, killed=True).values() if run.get("survival")]
+        found = [run["survival"] for run in runs]
         if found:
+            again = ", ".join(NOTHING if run.get("trained_again") is None else str(run["trained_again"]) for run in runs)
             failed = [each["error"] or f"exit code {each['second_run']}" for each in found if each["second_run"] != 0]
             waited = [each["seconds_to_next_epoch"] for each in found if each["seconds_to_next_epoch"] is not None]
             parts = [_of(found, "epochs_kept", "epochs_before"), _of(found, "trials_kept", "trials_before"), _of(found, "taken_up", "under_way")]
-            rows.append(_row([engine, len(found), *parts, spread(waited, 0), "; ".join(failed).replace("|", "/") or "ended well"]))
+            rows.append(_row([engine, len(found), *parts, again, spread(waited, 0), "; ".join(failed).replace("|", "/") or "ended well"]))
     return "\n".join(rows) if len(rows) > 2 else ""
 
 
@@ -107,7 +111,7 @@ def conditions(lines: Sequence[Line]) -> str:
     machines = _distinct(f"{line['machine']['cpu']} ({', '.join(line['machine']['flags']) or 'no wide vectors'})" for line in lines if "machine" in line)
     packages = _distinct(", ".join(f"{name} {number}" for name, number in line["versions"].items() if number) for line in lines if "versions" in line)
     loads = [line["load_before"] for line in lines if "load_before" in line]
-    settings = _distinct(f"{line['engine']}: {line['precision']}" for line in lines if "precision" in line)
+    settings = _distinct(f"{line['engine']} {line.get('resolved_precision') or line['precision']}" for line in lines if "precision" in line)
     seeds = sorted({line["seed"] for line in lines})
     told = [f"Cores: {lines[0]['cores']}. Seeds: {', '.join(map(str, seeds))}. Processor: {'; '.join(machines)}. Versions: {'; '.join(packages)}."]
     told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. Commits: {', '.join(_distinct(str(line.get('revision')) for line in lines))}.")

@@ -13,7 +13,7 @@ import pytest
 
 from scripts import bench_peers
 from scripts.peers import curves, records, tables
-from scripts.peers.engines import ENGINES, write_space
+from scripts.peers.engines import ENGINES, variant, write_space
 from scripts.peers.process_tree import ProcessTree
 from scripts.peers.study_facts import timed, winner_of
 from scripts.peers.survival import survived
@@ -94,8 +94,8 @@ def test_tables_pair_seeds_and_say_what_was_not_reached() -> None:
 
 def test_a_survival_table_tells_a_second_run_that_failed() -> None:
     kept = {"epochs_before": 50, "epochs_kept": 40, "trials_before": 6, "trials_kept": 6, "under_way": 2, "taken_up": 1, "error": "broken | pipe"}
-    lines = [line("ray-tune", killed=True, survival=kept | {"second_run": 1, "seconds_to_next_epoch": None})]
-    assert "| ray-tune | 1 | 40 of 50 | 6 of 6 | 1 of 2 | – | broken / pipe |" in tables.survival_table(lines)
+    lines = [line("ray-tune", killed=True, trained_again=12, survival=kept | {"second_run": 1, "seconds_to_next_epoch": None})]
+    assert "| ray-tune | 1 | 40 of 50 | 6 of 6 | 1 of 2 | 12 | – | broken / pipe |" in tables.survival_table(lines)
 
 
 def test_what_a_kill_left_is_counted_trial_by_trial() -> None:
@@ -171,9 +171,18 @@ def test_a_space_is_changed_and_nothing_else(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "copy.yaml").read_text()) == expected
 
 
+def test_a_variant_of_ours_is_an_engine_of_its_own() -> None:
+    made = variant(["eager", "budget.min_epochs=1", "precision=float32", "scheduler=none"])
+    assert made.name == "ours-eager" and made.changes == {"precision": "float32", "budget.min_epochs": 1, "scheduler": "none"}
+    lines = [line("ours-eager", curve=[(35.0, 0.6)]), line("optuna", 0, PEER)]
+    assert "| ours-eager | optuna | 1 | 700 (700–700) | 35 (35–35) | 20.0 (20.0–20.0) | 0 |" in tables.speed_table(lines)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["--ours-with", "eager"], "error: --ours-with eager: must be a name and KEY=VALUE"),
+        (["--ours-with", "float32", "a=1"], "error: --ours-with float32: there is an engine ours-float32 already"),
         (["--engines", "spearmint"], "error: --engines spearmint: no such engine; there are: ours"),
         (["--minutes", "0"], "error: --minutes 0: must be more than 0"),
         (["--cores", "4096"], "error: --cores 4096: this process may use"),
