@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search.demands import folds_of, memory_mib, unavailable_families
+from search.peers import PEERS, own_ways
 from search.telling import tell_corpus
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def dry_run(
 
     sources = read_sources(config, locate(studies_dir, config.study, config.storage))
     console.print(describe_space(config))
+    if config.engine in PEERS:
+        console.print(own_ways(config.engine), markup=False, highlight=False)
     if sources is not None:
         console.print(f"warm start from {', '.join(sources.warm.studies)}: {summary_of(sources.warm, config.sampler)}", markup=False, highlight=False)
     try:

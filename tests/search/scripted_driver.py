@@ -19,6 +19,8 @@ from search.driver import Finished, drive
 from search.errors import SearchError
 from search.lease import hold_lease
 from search.location import locate
+from search.peer_driver import drive_peer
+from search.peers import PEERS
 from search.progress import watch_study
 from search.warm_sources import read_sources
 from search.worker import Workplace
@@ -62,19 +64,19 @@ def run(
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
         sources = read_sources(config, location)
-        return drive(
-            config,
-            studies_dir=studies_dir,
-            place=Workplace(factory, task, str(studies_dir / config.study / "trials")),
-            fingerprint=config.fingerprint_parts(),
-            sections={name: {} for name in config.families},
-            precision="float32",
-            screen=screen,
-            watching=lambda owner: watch_study(console, owner, config.budget),
-            blocked=task.get("blocked", ()),
-            sources=sources,
-            lease=lease,
-        )
+        shared = {
+            "place": Workplace(factory, task, str(studies_dir / config.study / "trials")),
+            "fingerprint": config.fingerprint_parts(),
+            "sections": {name: {} for name in config.families},
+            "precision": "float32",
+            "screen": screen,
+            "watching": lambda owner: watch_study(console, owner, config.budget),
+            "blocked": task.get("blocked", ()),
+            "lease": lease,
+        }
+        if config.engine in PEERS:
+            return drive_peer(config, **shared, about={}, defaults=config.fingerprint_defaults())
+        return drive(config, **shared, studies_dir=studies_dir, sources=sources)
 
 
 def main() -> int:
