@@ -2,7 +2,8 @@
 
     python scripts/bench_frugal.py --sampler random --seeds 200                  random proposals: under a minute
     python scripts/bench_frugal.py --sampler tpe --seeds 50 --results FILE       TPE: two seconds a search; FILE keeps them, so that runs add up
-    python scripts/bench_frugal.py seconds                                       the predictor, leaving one configuration out
+    python scripts/bench_frugal.py seconds                                       the predictor, leaving one configuration out: of the table,
+    python scripts/bench_frugal.py seconds --study NAME                          or of the trials of a study
 
 Regret is the best score of the table minus the score, at the full budget, of the configuration that would be named the winner at that time; its mean
 over time counts each doubling of the time alike. Differences are to `epochs (as is)`, paired by seed; intervals (95 %) are bootstraps over seeds.
@@ -24,8 +25,10 @@ from scripts.bench_schedulers import TABLE, WORKERS, family_of, two_families
 from scripts.curves.frugal import WAYS, FrugalDeck, Way, with_costs, works_of
 from scripts.curves.table import Row, read_table
 from scripts.ending import exit_code_of
+from search.errors import StudyError
 from search.predicted_seconds import SecondsModel, Timed
 from search.simulate import simulate
+from search.study_view import read_study
 
 COSTS = ("recorded", "stretched", "dealt")
 #: When to ask who wins, in full trainings of a middling configuration over all workers; and how near to the best counts as reached.
@@ -40,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seeds", type=int, default=200, help="searches of each kind (default: 200)")
     p.add_argument("--costs", nargs="+", choices=COSTS, default=COSTS, help="seconds as recorded, stretched to 1 : 50, or stretched and dealt at random (default: all)")
     p.add_argument("--ways", nargs="+", metavar="NAME", help=f"only these, beside the first: {', '.join(way.name for way in WAYS)}")
+    p.add_argument("--study", metavar="NAME", help="seconds: of this study's trials instead")
+    p.add_argument("--studies-dir", type=Path, default=Path("studies"))
     p.add_argument("--results", type=Path, metavar="FILE", help="add each search as a line of JSON, and skip those that are there")
     return p
 
@@ -55,7 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     rows = [replace(row, curve=replace(row.curve, family=family_of(row))) for row in read_table(TABLE)]
     works = works_of(rows, spaces)
     if options.what == "seconds":
-        print(errors_text([Timed(row.curve.family, work, row.curve.seconds) for row, work in zip(rows, works, strict=True)]))
+        recorded = [Timed(row.curve.family, work, row.curve.seconds) for row, work in zip(rows, works, strict=True)]
+        print(errors_text(recorded if options.study is None else timed_of(options.studies_dir, options.study)))
         return 0
     ways = [way for way in WAYS if options.ways is None or way.name in (WAYS[0].name, *options.ways)]
     known = read_results(options.results)
@@ -121,10 +127,18 @@ def difference_text(values: np.ndarray) -> str:
     return f"{values.mean():+.4f} ({low:+.4f} to {high:+.4f})"
 
 
+def timed_of(studies_dir: Path, study: str) -> list[Timed]:
+    """What the trials of a study took; their work is that of one item, which in one study is in proportion to an epoch's."""
+    trials = [t for t in read_study(studies_dir, study).trials if t.outcome.get("gflops") and t.outcome.get("fit_seconds") and not t.is_at_once]
+    if len(trials) < 5:
+        raise StudyError(f"study '{study}': {len(trials)} trials told their work and seconds; five are needed to leave one out")
+    return [Timed(t.family, t.outcome["gflops"], t.outcome["fit_seconds"] / t.outcome["epochs"] / t.outcome.get("parts", 1)) for t in trials]
+
+
 def errors_text(timed: list[Timed]) -> str:
     """How far predictions are off: leaving one configuration out, and with only the first few known."""
     lines = ["| known | median ratio | nine in ten within |", "|---|---|---|"]
-    for first in (0, 3, 10, len(timed) - 1):
+    for first in sorted({0, 3, min(10, len(timed) - 1), len(timed) - 1}):
         ratios = []
         for i, one in enumerate(timed):
             others = (timed[i + 1 :] + timed[:i])[:first]
