@@ -1,7 +1,7 @@
 """Runs the trainings, several at a time, each row within its box of time; what is finished is not run again.
 
-A row's box of M minutes on N cores is M x N minutes of its runs, a core each, however they lie among other rows' runs. When it is used up, those under way are
-told to stop, which they do after their epoch, and those not begun are left: both count as cut, until a larger box is given. A run that was killed, with this
+A row's box of M minutes on N cores is M x N minutes of processor time of its runs, so that other work on the machine does not make it smaller. When it is used
+up, those under way are told to stop, which they do after their epoch, and those not begun are left: both count as cut, until a larger box is given. A run that was killed, with this
 process or alone, goes on from its checkpoint.
 """
 
@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from genre_models.durable import write_text
 from scripts.replication.runs import Corpus, Run
@@ -38,7 +40,7 @@ class Ended:
     minutes : float
         The box it had.
     seconds : float
-        It took, in the process that ended it.
+        Of processor time, in the process that ended it.
     why : str
         Of one that failed: what its command said.
     """
@@ -50,13 +52,32 @@ class Ended:
 
 
 @dataclass
+class _UnderWay:
+    """A run's process."""
+
+    run: Run
+    process: subprocess.Popen
+    seconds: float = 0.0  # of processor time, with its children's, when it was last looked at
+
+    def look(self) -> float:
+        """Processor time so far."""
+        try:
+            own = psutil.Process(self.process.pid)
+            times = [own.cpu_times(), *(child.cpu_times() for child in own.children(recursive=True))]
+            self.seconds = max(self.seconds, sum(each.user + each.system + each.children_user + each.children_system for each in times))
+        except psutil.Error:
+            return self.seconds  # it has ended, or a child has meanwhile
+        return self.seconds
+
+
+@dataclass
 class _Box:
     """A row under way."""
 
     row: str
     waiting: list[Run] = field(default_factory=list)
     spent_seconds: float = 0.0  # by runs that have ended
-    under_way: list[tuple[Run, subprocess.Popen, float]] = field(default_factory=list)
+    under_way: list[_UnderWay] = field(default_factory=list)
     is_over: bool = False
 
 
@@ -108,15 +129,15 @@ class Boxes:
                 time.sleep(_POLL_SECONDS)
         finally:
             for box in self._boxes.values():
-                for _, process, _ in box.under_way:
-                    _end(process)
+                for each in box.under_way:
+                    _end(each.process)
 
     def _fill(self) -> None:
         free = self._at_once - sum(len(box.under_way) for box in self._boxes.values())
         for box, run in self._order:
             if free > 0 and run in box.waiting:
                 box.waiting.remove(run)
-                box.under_way.append((run, self._start(run), time.monotonic()))
+                box.under_way.append(_UnderWay(run, self._start(run)))
                 free -= 1
 
     def _start(self, run: Run) -> subprocess.Popen:
@@ -130,23 +151,23 @@ class Boxes:
 
     def _collect(self) -> None:
         for box in self._boxes.values():
-            for entry in list(box.under_way):
-                run, process, began = entry
-                if process.poll() is None:
+            for each in list(box.under_way):
+                each.look()
+                if each.process.poll() is None:
                     continue
-                box.under_way.remove(entry)
-                box.spent_seconds += time.monotonic() - began
-                how = DONE if process.returncode == 0 else CUT if box.is_over else FAILED
-                self._record(run, box, how, time.monotonic() - began)
+                box.under_way.remove(each)
+                box.spent_seconds += each.seconds
+                how = DONE if each.process.returncode == 0 else CUT if box.is_over else FAILED
+                self._record(each.run, box, how, each.seconds)
 
     def _close(self) -> None:
         for box in self._boxes.values():
-            spent = box.spent_seconds + sum(time.monotonic() - began for _, _, began in box.under_way)
+            spent = box.spent_seconds + sum(each.seconds for each in box.under_way)
             if box.is_over or spent < 60 * self._minutes * self._at_once:
                 continue
             box.is_over = True
-            for _, process, _ in box.under_way:
-                process.send_signal(signal.SIGTERM)
+            for each in box.under_way:
+                each.process.send_signal(signal.SIGTERM)
             for run in box.waiting:
                 self._record(run, box, CUT, 0.0)
             box.waiting.clear()
@@ -158,7 +179,7 @@ class Boxes:
         record = {"ended": how, "minutes": self._minutes, "seconds": round(seconds, 1), "why": why}
         write_text(folder / RECORD, json.dumps(record) + "\n")
         left = sum(len(each.waiting) + len(each.under_way) for each in self._boxes.values())
-        took, since = f"{seconds / 60:.1f} min", (time.monotonic() - self._begun) / 60
+        took, since = f"{seconds / 60:.1f} core-minutes", (time.monotonic() - self._begun) / 60
         self._tell(f"[{since:.1f} min] {box.row}: {run.study} {how}, {took}{': ' + why if why else ''}; {left} left")
 
 

@@ -31,6 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TINY = {"budget.max_epochs": 2, "features.n_mels": 16, "features.hop_length": 4096, "families.cnn.filters_per_layer": "4", "families.cnn.dense_units": 0}
 
 
+BUSY = "exec timeout 30 bash -c 'while :; do :; done'"  # a box counts processor time
+
+
 def tiny(name: str, **changes) -> Run:
     return Run(name, "g11-base-cnn", DEMO, 0, TINY | changes)
 
@@ -91,7 +94,7 @@ def test_what_is_done_is_not_run_again_and_what_failed_is(tmp_path):
 
 
 def test_a_box_ends_what_runs_and_leaves_what_waits_and_touches_no_other_row(tmp_path):
-    rows = [("A", {"long": "sleep 30 & wait", "never": f"touch {tmp_path}/never"}), ("B", {"short": "true"})]
+    rows = [("A", {"long": BUSY, "never": f"touch {tmp_path}/never"}), ("B", {"short": "true"})]
     began = time.monotonic()
     ended, _ = run_commands(tmp_path, rows, minutes=1 / 60, at_once=1)
     assert time.monotonic() - began < 10
@@ -102,7 +105,7 @@ def test_a_box_ends_what_runs_and_leaves_what_waits_and_touches_no_other_row(tmp
 
 
 def test_a_row_named_twice_has_one_box_and_a_shared_run_is_run_once(tmp_path):
-    rows = [("A", {"one": "sleep 1.2"}), ("B", {"other": f"echo x >> {tmp_path}/count"}), ("A", {"two": "sleep 30", "other": "exit 1"})]
+    rows = [("A", {"one": "timeout 1.2 sh -c 'while :; do :; done'; true"}), ("B", {"other": f"echo x >> {tmp_path}/count"}), ("A", {"two": BUSY, "other": "exit 1"})]
     ended, _ = run_commands(tmp_path, rows, minutes=1.5 / 60, at_once=1)
     assert ended["one"].how == DONE and ended["two"].how == CUT and ended["two"].seconds < 5
     assert (tmp_path / "count").read_text() == "x\n"
