@@ -85,8 +85,8 @@ def _patience_pays(trainings: Sequence[Training]) -> Paired | None:
     for training in trainings:
         accuracies = [row["val_accuracy"] for row in training.history[: training.stops("val_accuracy", 10)]]
         hasty.append(training.parts[0][int(np.argmax(accuracies))])
-    first, groups = pooled(trainings, patient)
-    second, _ = pooled(trainings, hasty)
+    first, groups, _ = pooled(trainings, patient)
+    second, *_ = pooled(trainings, hasty)
     return resampling.compare_paired(first, second, groups)
 
 
@@ -101,8 +101,8 @@ def _ordered(studies_dir: Path, words: str, runs: dict[str, list[Run]], claims: 
     told = [_setting(name, found[name], hits[name]) for name in found]
     pairs = {}
     for better, worse in claims:
-        first, groups = pooled(found[better], hits[better])
-        second, _ = pooled(found[worse], hits[worse])
+        first, groups, _ = pooled(found[better], hits[better])
+        second, *_ = pooled(found[worse], hits[worse])
         pairs[f"{better} minus {worse}"] = resampling.compare_paired(first, second, groups)
     return Outcome(words, "; ".join(told), "; ".join(f"{name} {_pair(pair)}" for name, pair in pairs.items()), all_of([is_better(pair) for pair in pairs.values()]))
 

@@ -128,7 +128,7 @@ def _ids(file: Path, order: str) -> tuple[str, ...] | None:
     return tuple(ids) if ids and name == order else None
 
 
-def pooled(trainings: Sequence[Training], hits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+def pooled(trainings: Sequence[Training], hits: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None, int]:
     """Mean hits of each track over trainings that may have validated on different ones.
 
     Returns
@@ -136,10 +136,14 @@ def pooled(trainings: Sequence[Training], hits: Sequence[np.ndarray]) -> tuple[n
     scores : np.ndarray of float [shape=(n,)]
     groups : np.ndarray of int [shape=(n,)] or None
         A track's number where tracks lie in several entries: scores of one track by several trainings say less than those of as many tracks.
+    tracks : int
+        Different ones.
     """
     if len({training.order for training in trainings}) == 1:
-        return np.mean([np.asarray(each, dtype=np.float64) for each in hits], axis=0), trainings[0].groups
+        return np.mean([np.asarray(each, dtype=np.float64) for each in hits], axis=0), trainings[0].groups, len(hits[0])
     scores = np.concatenate([np.asarray(each, dtype=np.float64) for each in hits])
     numbers: dict[str, int] = {}
-    names = [f"{training.run.seed} {place}" if training.ids is None else training.ids[place] for training, each in zip(trainings, hits, strict=True) for place in range(len(each))]
-    return scores, np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    names = [
+        f"{training.run.seed} {place}" if training.ids is None else training.ids[place] for training, each in zip(trainings, hits, strict=True) for place in range(len(each))
+    ]
+    return scores, np.array([numbers.setdefault(name, len(numbers)) for name in names]), len(numbers)

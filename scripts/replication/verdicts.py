@@ -49,12 +49,11 @@ def claimed(value: float, n: int | None) -> Score:
     return Score(value, None if n is None else wilson(value, n), n)
 
 
-def score(scores: np.ndarray, groups: np.ndarray | None = None) -> Score:
-    """What was measured on each track, as an accuracy; `scores` are hits, or shares of several trainings that hit."""
+def score(scores: np.ndarray, groups: np.ndarray | None = None, n: int | None = None) -> Score:
+    """What was measured on each of `n` tracks, as an accuracy; `scores` are hits, or shares of several trainings that hit."""
     values = np.asarray(scores, dtype=np.float64)
     interval = proportion_interval if np.isin(values, (0.0, 1.0)).all() else mean_interval
-    n = len(values) if groups is None else len(np.unique(groups))
-    return Score(float(values.mean()), interval(values, groups), n)
+    return Score(float(values.mean()), interval(values, groups), len(values) if n is None else n)
 
 
 def difference(ours: Score, theirs: Score) -> tuple[float, Interval | None]:

@@ -164,11 +164,11 @@ def test_a_stopping_rule_is_read_off_a_longer_curve_as_it_would_have_run():
 
 def test_trainings_of_the_same_tracks_are_averaged_and_of_others_joined_by_track():
     same = [training([1], [[1, 0, 1]]), training([1], [[1, 1, 0]])]
-    scores, groups = pooled(same, [each.last for each in same])
-    assert scores.tolist() == [1, 0.5, 0.5] and groups is None
+    scores, groups, n = pooled(same, [each.last for each in same])
+    assert scores.tolist() == [1, 0.5, 0.5] and groups is None and n == 3
     others = [training([1], [[1, 0]], 0, "a", ("p", "q")), training([1], [[1, 1]], 1, "b", ("q", "r"))]
-    scores, groups = pooled(others, [each.last for each in others])
-    assert scores.tolist() == [1, 0, 1, 1] and groups.tolist() == [0, 1, 1, 2]
+    scores, groups, n = pooled(others, [each.last for each in others])
+    assert scores.tolist() == [1, 0, 1, 1] and groups.tolist() == [0, 1, 1, 2] and n == 3
 
 
 # -- verdicts --------------------------------------------------------------------------------------------------------------
@@ -199,8 +199,9 @@ def test_an_order_needs_every_step():
 
 
 def test_a_score_of_several_trainings_is_of_the_tracks_not_of_the_trainings():
-    alone, twice = score([1, 0, 1, 0] * 10), score([1, 0, 1, 0] * 20, np.repeat(np.arange(40), 2))
-    assert (alone.n, twice.n) == (40, 40) and twice.interval[1] - twice.interval[0] > 0.2
+    alone, twice = score([1, 0, 1, 0] * 10), score([1, 0, 1, 0] * 20, np.repeat(np.arange(40), 2), 40)
+    assert (alone.n, twice.n) == (40, 40)
+    assert twice.interval[1] - twice.interval[0] > 0.2
 
 
 # -- the command -----------------------------------------------------------------------------------------------------------
