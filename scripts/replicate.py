@@ -6,6 +6,7 @@ A composition root: presets are run as searches of their own (`search.run`), wha
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import signal
 import sys
@@ -83,8 +84,9 @@ def _replicate(options: argparse.Namespace) -> int:
     if not options.only_page:
         Boxes(wanted, corpus, studies_dir, options.minutes, at_once, console.print).run()
     measured = costs(studies_dir, console.print) if _is_wanted("costs", options.rows) and not options.only_page else _known_costs(studies_dir)
+    faults = _faults(options, corpus, studies_dir, console)
     runs = list(dict.fromkeys(run for _, of in every for run in of))
-    write_text(options.page, write_page(studies_dir, corpus, runs, measured, options.minutes, at_once, "", _command(options)))
+    write_text(options.page, write_page(studies_dir, corpus, runs, measured, options.minutes, at_once, faults, _command(options)))
     console.print(f"page: {options.page}")
     return 0
 
@@ -93,6 +95,22 @@ def _known_costs(studies_dir: Path) -> dict:
     from scripts.replication.costs import COSTS
 
     return costs(studies_dir, lambda text: None) if (studies_dir / COSTS).is_file() else {}
+
+
+def _faults(options: argparse.Namespace, corpus: Corpus, studies_dir: Path, console: Console) -> str:
+    """The section on what the reports got wrong: of what is wanted now, and what was measured before."""
+    from scripts.replication.faults_all import FAULTS, measure, render
+
+    folder, results = studies_dir / "faults", {}
+    folder.mkdir(exist_ok=True)
+    for name, fault in FAULTS.items():
+        file = folder / f"{name}.json"
+        if _is_wanted("faults", options.rows) and not options.only_page:
+            console.print(f"faults: {fault.title}")
+            write_text(file, json.dumps(measure(name, corpus.source, folder, options.minutes, studies_dir, corpus.table)) + "\n")
+        if file.is_file():
+            results[name] = json.loads(file.read_text(encoding="utf-8"))
+    return render(results) if results else ""
 
 
 def _corpus(options: argparse.Namespace) -> Corpus:

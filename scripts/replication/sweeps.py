@@ -113,7 +113,8 @@ def _setting(name: str, trainings: Sequence[Training], hits: Sequence[np.ndarray
 
 
 def _pair(pair: Paired) -> str:
-    return f"{signed(pair.difference, pair.interval)}, p = {pair.p_value:.3f}"
+    p_value = "p < 0.001" if pair.p_value < 0.0005 else f"p = {pair.p_value:.3f}"
+    return f"{signed(pair.difference, pair.interval)}, {p_value}"
 
 
 def _gap(training: Training) -> float:
