@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -173,4 +174,5 @@ def report(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it takes what it started with it
     sys.exit(exit_code_of(main, stopped="stopped; what was measured whole is kept, the same command goes on"))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -180,4 +181,5 @@ def _scratch() -> Iterator[Path]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it takes what it started with it
     sys.exit(exit_code_of(main, stopped="stopped; nothing was kept"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import psutil
 
+from search.errors import SearchError
+
 MIB = 2**20
 #: What is added up: of pages that several processes share each bears its part (PSS), so the sum counts them once, files that are mapped included.
 #: Where a system does not tell it, pages that a process has for itself (USS).
@@ -33,12 +35,10 @@ class ProcessTree:
         self._root = psutil.Process(pid)
         self._seen: dict[int, psutil.Process] = {pid: self._root}
 
-    def look(self, *, at_memory: bool = True) -> None:
+    def look(self) -> None:
         """Take note of who is there now, and of the memory that they hold."""
         living = self.living()
-        self.most = max(self.most, len(living))
-        if at_memory:
-            self.peak_mib = max(self.peak_mib, sum(map(_held_mib, living)))
+        self.most, self.peak_mib = max(self.most, len(living)), max(self.peak_mib, sum(map(_held_mib, living)))
 
     def kill(self, patience_seconds: float = 30.0) -> None:
         """SIGKILL to all of them, and to whom they started meanwhile, until none is left."""
@@ -52,16 +52,16 @@ class ProcessTree:
             psutil.wait_procs(living, timeout=1)
             waited += 1
             if waited > patience_seconds:
-                raise RuntimeError(f"processes {[process.pid for process in living]} do not end")
+                raise SearchError(f"processes {', '.join(str(process.pid) for process in living)} were killed and have not ended: nothing can be measured beside them")
 
     def living(self) -> list[psutil.Process]:
-        """Those below anyone that was seen and still lives; a process id that another has now is not taken for it."""
-        for process in list(self._seen.values()):
-            try:
-                self._seen |= {child.pid: child for child in process.children(recursive=True)}
-            except psutil.Error:
-                continue  # it has ended
-        return [process for process in self._seen.values() if _lives(process)]
+        """Those that were seen and live, and those below them now; a process id that another has now is not taken for it."""
+        known = {pid: process for pid, process in self._seen.items() if _lives(process)}
+        others = [process for process in psutil.process_iter(["ppid"]) if process.pid not in known]
+        while found := [process for process in others if process.info["ppid"] in known and process.pid not in known]:
+            known |= {process.pid: process for process in found}
+        self._seen |= known
+        return [process for process in known.values() if _lives(process)]
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -20,7 +20,7 @@ from scripts.peers.watching import StudyWatch
 from search.errors import SearchError
 
 LOOK_SECONDS = 0.5  # between two looks at the database
-MEMORY_SECONDS = 2.0  # between two looks at the memory: a look takes some milliseconds a process
+TREE_SECONDS = 3.0  # between two looks at the processes and their memory: a look takes some milliseconds a process
 #: What a run may take beyond its minutes: start, the trial that is still finished, the report.
 GRACE_SECONDS = 900
 
@@ -127,7 +127,7 @@ def _facts(run: Run, watch: StudyWatch, wall_seconds: float) -> dict[str, Any]:
 
 def _watched(run: Run, words: list[str], watch: StudyWatch, log: Path, limit_seconds: float, kill_after: float | None = None) -> Watched:
     """Start the command and look at it until it ends, or until it is killed: after `kill_after` seconds, once it has trained an epoch."""
-    began, last_memory = time.monotonic(), 0.0
+    began, last_look = time.monotonic(), 0.0
     already = len(watch.seen)
     with log.open("a") as out:
         out.write(f"$ {' '.join(words)}\n")
@@ -138,9 +138,9 @@ def _watched(run: Run, words: list[str], watch: StudyWatch, log: Path, limit_sec
         while process.poll() is None:
             watch.look()
             seconds = time.monotonic() - began
-            at_memory = seconds - last_memory >= MEMORY_SECONDS
-            tree.look(at_memory=at_memory)
-            last_memory = seconds if at_memory else last_memory
+            if seconds - last_look >= TREE_SECONDS:
+                tree.look()
+                last_look = seconds
             is_due = kill_after is not None and seconds >= kill_after and len(watch.seen) > already
             if is_due or seconds > limit_seconds:
                 tree.kill()

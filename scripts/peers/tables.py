@@ -116,7 +116,7 @@ def conditions(lines: Sequence[Line]) -> str:
     told = [f"Cores: {lines[0]['cores']}. Seeds: {', '.join(map(str, seeds))}. Processor: {'; '.join(machines)}. Versions: {'; '.join(packages)}."]
     told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. Commits: {', '.join(_distinct(str(line.get('revision')) for line in lines))}.")
     memory = _distinct(str(line["memory"]).upper() for line in lines if line.get("memory"))
-    told.append(f"Seconds count from the command. Memory is the largest sum over all processes of the command ({', '.join(memory)}), looked at every two seconds.")
+    told.append(f"Seconds count from the command. Memory is the largest sum over all processes of the command ({', '.join(memory)}), looked at every three seconds.")
     return "\n".join(told)
 
 
