@@ -30,7 +30,7 @@ from search.predicted_seconds import SecondsModel, Timed
 from search.simulate import simulate
 from search.study_view import read_study
 
-COSTS = ("recorded", "stretched", "dealt")
+COSTS = ("recorded", "stretched", "declared", "dealt")
 #: When to ask who wins, in full trainings of a middling configuration over all workers; and how near to the best counts as reached.
 AT, WITHIN = (1, 2, 4, 8, 16), (0.03, 0.05)
 
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("what", nargs="?", choices=("replay", "seconds"), default="replay", help="replay the table (default), or predict its seconds")
     p.add_argument("--sampler", choices=("random", "tpe"), default="random", help="what proposes (default: random)")
     p.add_argument("--seeds", type=int, default=200, help="searches of each kind (default: 200)")
-    p.add_argument("--costs", nargs="+", choices=COSTS, default=COSTS, help="seconds as recorded, stretched to 1 : 50, or stretched and dealt at random (default: all)")
+    p.add_argument("--costs", nargs="+", choices=COSTS, default=COSTS, help="seconds as recorded; or 1 : 50 apart, in their own order, in that of the declared work, or at random (default: all)")
     p.add_argument("--ways", nargs="+", metavar="NAME", help=f"only these, beside the first: {', '.join(way.name for way in WAYS)}")
     p.add_argument("--study", metavar="NAME", help="seconds: of this study's trials instead")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"))
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     full = float(np.median([row.curve.seconds * len(row.curve.values) for row in rows]))
     marks = tuple(f"after {at}" for at in AT)
     for costs in options.costs:
-        dealt = with_costs(rows, costs)
+        dealt = with_costs(rows, costs, works)
         print(f"\ncosts {costs}, sampler {options.sampler}, {options.seeds} seeds, a middling full training {full:.0f} s on each of {WORKERS} workers\n")
         print(f"| way | {' | '.join(marks)} | mean over time | difference | seconds to {WITHIN[1]} of the best |\n|{'---|' * (len(AT) + 4)}")
         base: np.ndarray | None = None

@@ -158,18 +158,21 @@ def works_of(rows: Sequence[Row], spaces: dict[str, FamilySpace]) -> list[float]
     return [passes * cnn.estimate(spaces[row.curve.family].resolve(row.sampled(spaces[row.curve.family])), IMAGE, LABELS).gflops for row in rows]
 
 
-def with_costs(rows: Sequence[Row], costs: str) -> list[Row]:
+def with_costs(rows: Sequence[Row], costs: str, works: Sequence[float]) -> list[Row]:
     """The rows as recorded, or with seconds of a space in which the dearest configuration takes 50 times as long as the cheapest.
 
     Parameters
     ----------
     rows : sequence of Row
-    costs : {"recorded", "stretched", "dealt"}
-        stretched: in the recorded order, logarithms scaled; dealt: the same seconds, dealt to the rows at random, so that they say nothing of the score.
+    costs : {"recorded", "stretched", "declared", "dealt"}
+        stretched: in the recorded order, logarithms scaled; declared: in the order of the declared work, as in spaces whose networks are larger than these;
+        dealt: stretched, but dealt to the rows at random, so that neither score nor work says anything of them.
+    works : sequence of float
+        Declared, by row.
     """
     seconds = np.array([row.curve.seconds for row in rows])
     if costs != "recorded":
-        mean = seconds.mean()
+        mean, seconds = seconds.mean(), np.array(works) if costs == "declared" else seconds
         seconds = seconds ** (math.log(50) / math.log(seconds.max() / seconds.min()))
         seconds *= mean / seconds.mean()
     order = np.random.default_rng(0).permutation(len(rows)) if costs == "dealt" else np.arange(len(rows))

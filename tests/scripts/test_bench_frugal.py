@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.bench_frugal import errors_text
+from scripts.bench_frugal import COSTS, errors_text
 from scripts.bench_schedulers import TABLE, family_of, two_families
 from scripts.curves.frugal import WAYS, Extrapolating, with_costs, works_of
 from scripts.curves.table import Row, read_table
@@ -30,8 +30,10 @@ def timed(rows: list[Row]) -> list[Timed]:
     return [Timed(row.curve.family, work, row.curve.seconds) for row, work in zip(rows, works_of(rows, two_families()), strict=True)]
 
 
-def test_costs_are_stretched_to_fifty_and_sum_to_the_same(rows: list[Row]) -> None:
-    recorded, stretched, dealt = ([row.curve.seconds for row in with_costs(rows, costs)] for costs in ("recorded", "stretched", "dealt"))
+def test_costs_are_stretched_to_fifty_and_sum_to_the_same(rows: list[Row], timed: list[Timed]) -> None:
+    works = [one.work for one in timed]
+    recorded, stretched, declared, dealt = ([row.curve.seconds for row in with_costs(rows, costs, works)] for costs in COSTS)
+    assert max(declared) / min(declared) == pytest.approx(50) and np.argsort(declared, kind="stable").tolist() == np.argsort(works, kind="stable").tolist()
     assert max(recorded) / min(recorded) < 5 and max(stretched) / min(stretched) == pytest.approx(50)
     assert np.argsort(recorded).tolist() == np.argsort(stretched).tolist() and sorted(dealt) == pytest.approx(sorted(stretched)) and dealt != stretched
     assert sum(stretched) == pytest.approx(sum(recorded))
