@@ -1,6 +1,6 @@
 """Memory of training on masked copies: spaces/references/f17-kostrzewa-copies.yaml on 6,400 tracks, 19,200 items an epoch of 128 x 1280.
 
-    python scripts/bench_copies_memory.py                            2.4 GB in the temporary folder; on two cores a quarter of an hour
+    python scripts/bench_copies_memory.py                            2.4 GB in the temporary folder; on two cores some minutes
     python scripts/bench_copies_memory.py --batch 32 16 8            other batches than the preset's
     python scripts/bench_copies_memory.py --steps 0                  whole epochs of the preset too: hours
 

@@ -19,7 +19,7 @@ from scripts.replication.faults_studies import data_section
 from scripts.replication.faults_words import accuracy, interval_text, table_text
 
 SEGMENTS, FOLDS, SEED = 10, 3, 0
-MODELS: dict[str, dict[str, Any]] = {"logistic": {"linear_C": 0.1}, "rbf_svm": {"rbf_C": 10.0}, "forest": {"forest_trees": 200}}
+MODELS: dict[str, dict[str, Any]] = {"logistic": {"linear_C": 0.01}, "rbf_svm": {"rbf_C": 10.0}, "forest": {"forest_trees": 100}}
 _PARTIAL = "faults-segments.json"
 _BATCH_TRACKS = 64
 
