@@ -74,6 +74,7 @@ class KerasTunerEngine:
         study.begin()
         try:
             tuner.search(verbose=0)
+            study.note("KerasTuner has nothing more to try: it found no configuration that it had not drawn before")
         except Stopped:
             study.abandon("stopped in an epoch")
         except RuntimeError as error:

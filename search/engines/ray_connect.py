@@ -113,7 +113,7 @@ def _start(cpus: int, gpus: float) -> None:
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
-    except (OSError, RayError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises plain ones too: of a raylet that a busy machine did not start within half a minute
         where = tempfile.gettempdir()
         raise SearchError(
             f"Ray could not be started on this machine ({first_line(error)}); it keeps its sockets and logs below {where}: TMPDIR must name a folder with room "
