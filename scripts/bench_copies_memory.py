@@ -5,12 +5,12 @@
     python scripts/bench_copies_memory.py --steps 0                  whole epochs of the preset too: hours
 
 A cache of noise in the format of computed features stands for the corpus: what is in it makes no difference to memory, and sound of 7,200 clips would take
-an hour to decode. A worker builds its objective and runs one trial as in a search. ``preset`` is the preset's network: the first steps of an epoch, whose order
-is that of the whole one, so that they reach over all items and copies, and then as many of validation. ``narrow`` is the same with one filter a layer and batches of
-32, for a whole epoch, every item once, and all of validation: what the items take beside the network does not grow on the way.
+an hour to decode. A worker builds its objective and runs one trial as in a search. ``preset`` is the preset's network: the first steps of an epoch, whose
+order is that of the whole one, so that they reach over all items and copies, and then as many of validation. ``narrow`` is the same with one filter a
+layer and batches of 32, for a whole epoch, every item once, and all of validation: what the items take beside the network does not grow on the way.
 
-The worker's ``RssAnon`` (/proc/PID/status) is sampled from outside every 50 ms: what a machine runs out of. Beside it is what of the mapped cache is resident (the
-file part of /proc/PID/smaps_rollup, libraries included), pages that the system drops when it needs them.
+The worker's ``RssAnon`` (/proc/PID/status) is sampled from outside every 50 ms: what a machine runs out of. Beside it is what of the mapped cache is
+resident (the file part of /proc/PID/smaps_rollup, libraries included), pages that the system drops when it needs them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ sys.path.insert(0, str(ROOT))
 PRESET = ROOT / "spaces" / "references" / "f17-kostrzewa-copies.yaml"
 LIMIT_MIB, MIB = 4096, 2**20
 SAMPLE_SECONDS, MAPPED_EVERY = 0.05, 20
+HEAD = (
+    "network", "batch", "items read", "before the trial", "first 3 steps", "later steps", "validation", "most", "declared for the trial", "mapped files", "seconds",
+)  # fmt: skip
 NARROW = {"filters_per_layer": "1-1-1-1", "kernel": 3, "batch_size": 32}
 
 
@@ -90,7 +93,8 @@ def work(given: Path) -> None:
     marks["trial"] = time.monotonic()
     outcome = objective.run(spec, lambda epoch, metrics, snapshot: "continue")
     marks["end"] = time.monotonic()
-    print(json.dumps({"marks": marks, **epoch, "declared": screen(spec, task)["memory_mib"], "validated": outcome["n_validation"], "parameters": outcome["parameters"]}))
+    known = {"declared": screen(spec, task)["memory_mib"], "validated": outcome["n_validation"], "parameters": outcome["parameters"]}
+    print(json.dumps({"marks": marks, **epoch, **known}))
 
 
 def anonymous_mib(pid: int) -> float:
@@ -133,7 +137,8 @@ def watch(command: Sequence[str]) -> dict[str, Any]:
 def peaks_of(samples: Sequence[tuple[float, float]], marks: dict[str, float]) -> dict[str, float]:
     """The most of each stage, from samples (seconds, MiB)."""
     warm = marks.get("warm", marks["validation"])
-    bounds = {"before": (0.0, marks["trial"]), "first": (marks["trial"], warm), "later": (warm, marks["validation"]), "validation": (marks["validation"], marks["end"])}
+    bounds = {"before": (0.0, marks["trial"]), "first": (marks["trial"], warm), "later": (warm, marks["validation"])}
+    bounds["validation"] = marks["validation"], marks["end"]
     peaks = {name: max((mib for at, mib in samples if start <= at < end), default=0.0) for name, (start, end) in bounds.items()}
     return peaks | {"all": max(mib for _, mib in samples)}
 
@@ -155,8 +160,9 @@ def line_of(told: dict[str, Any]) -> str:
     read = f"{told['items']:,} of {told['of']:,} in {told['steps']:,} steps, {told['validated']:,} validated"
     numbers = [f"{peaks[name]:,.0f} MiB" for name in ("before", "first", "later", "validation")]
     verdict = "under" if peaks["all"] < LIMIT_MIB else "OVER"
+    most = f"**{peaks['all']:,.0f} MiB**, {verdict} {LIMIT_MIB:,}"
     return (
-        f"| {told['row']}, {told['parameters']:,} weights | {told['batch']} | {read} | {' | '.join(numbers)} | **{peaks['all']:,.0f} MiB**, {verdict} {LIMIT_MIB:,} | "
+        f"| {told['row']}, {told['parameters']:,} weights | {told['batch']} | {read} | {' | '.join(numbers)} | {most} | "
         f"{told['declared']:,.0f} MiB | {told['mapped']:,.0f} MiB | {told['seconds']:,.0f} |"
     )
 
@@ -188,9 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         task = make_corpus(folder, options.train, options.validation, spec_of("preset", None, options.columns))
         on_disk = sum(path.stat().st_size for path in folder.rglob("rows.bin")) / MIB
         of_epoch = 3 * options.train / (options.train + options.validation) * on_disk
-        print(f"cache on disk {on_disk:,.0f} MiB; an epoch's items, were they held: {of_epoch:,.0f} MiB as cached (float16), {2 * of_epoch:,.0f} MiB in float32\n")
-        print("| network | batch | items read | before the trial | first 3 steps | later steps | validation | most | declared for the trial | mapped files | seconds |")
-        print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+        print(f"cache on disk {on_disk:,.0f} MiB; an epoch's items, were they held: {of_epoch:,.0f} MiB as cached (float16), twice that in float32\n")
+        print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", flush=True)
         most = 0.0
         for row in options.rows:
             for batch in options.batch or [None] if row == "preset" else [None]:

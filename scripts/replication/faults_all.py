@@ -5,32 +5,47 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scripts.replication import faults_choosing, faults_energy, faults_intervals, faults_segments, faults_validating
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, what shows it, and how that is told."""
+    """A fault: the rows that have it, what shows it (`_Given` to a dict), and how that is told."""
 
     title: str
     rows: str
-    measure: Callable[..., dict[str, Any]]
+    measure: Callable[[_Given], dict[str, Any]]
     render: Callable[[Any], str]
 
 
-#: Of each name; `measure` takes data, folder, minutes, studies_dir and table.
+class _Given(NamedTuple):
+    data: str
+    folder: Path
+    minutes: float
+    studies_dir: Path | None
+    table: str | None
+
+
 FAULTS: dict[str, Fault] = {
     "validating": Fault(
-        "Validating on the test tracks", "G10-G15", lambda data, folder, minutes, studies_dir, table: faults_validating.measure(data, folder, minutes, studies_dir), faults_validating.render
+        "Validating on the test tracks",
+        "G10-G15",
+        lambda given: faults_validating.measure(given.data, given.folder, given.minutes, given.studies_dir),
+        faults_validating.render,
     ),
     "choosing": Fault(
-        "Choosing by test score", "F03-F12", lambda data, folder, minutes, studies_dir, table: faults_choosing.measure(data, folder, minutes, table), faults_choosing.render
+        "Choosing by test score",
+        "F03-F12",
+        lambda given: faults_choosing.measure(given.data, given.folder, given.minutes, given.table),
+        faults_choosing.render,
     ),
-    "segments": Fault("Segments of one track on both sides", "G06", lambda data, folder, minutes, studies_dir, table: faults_segments.measure(data, folder), faults_segments.render),
-    "energy": Fault("CO2 of a constant power", "G02, G03, G05", lambda data, folder, minutes, studies_dir, table: faults_energy.measure(folder), faults_energy.render),
-    "intervals": Fault("Differences within chance", "all", lambda data, folder, minutes, studies_dir, table: faults_intervals.measure(), faults_intervals.render),
+    "segments": Fault(
+        "Segments of one track on both sides", "G06", lambda given: faults_segments.measure(given.data, given.folder), faults_segments.render
+    ),
+    "energy": Fault("CO2 of a constant power", "G02, G03, G05", lambda given: faults_energy.measure(given.folder), faults_energy.render),
+    "intervals": Fault("Differences within chance", "all", lambda given: faults_intervals.measure(), faults_intervals.render),
 }
 
 
@@ -62,7 +77,7 @@ def measure(name: str, data: str, folder: Path, minutes: float, studies_dir: Pat
     SearchError, GenreModelsError
         The corpus can't be had, or a study failed.
     """
-    return FAULTS[name].measure(data, folder, minutes, studies_dir, table)
+    return FAULTS[name].measure(_Given(data, folder, minutes, studies_dir, table))
 
 
 def render(results: Mapping[str, Mapping[str, Any]], command: str = "python scripts/replicate.py faults --data gtzan:FOLDER") -> str:

@@ -75,8 +75,9 @@ def thirds(settings: Sequence[Setting], folds: Sequence[int], groups: np.ndarray
 def told(several: Sequence[Choice]) -> dict[str, Any]:
     """The mean over deals of the tracks, and the difference with its 95 % interval; JSON-able.
 
-    The interval is Student's by the jackknife over blocks of groups, without each of which all choices are made again: on the safe side, since choices jump (in 60 simulated
-    searches it was half as wide again as it had to be). That of a mean over deals takes them as independent, though they share some tracks.
+    The interval is Student's by the jackknife over blocks of groups, without each of which all choices are made again: on the safe side, since choices
+    jump (in 60 simulated searches it was half as wide again as it had to be). That of a mean over deals takes them as independent, though they share
+    some tracks.
 
     Source
     ------
@@ -98,7 +99,9 @@ def told(several: Sequence[Choice]) -> dict[str, Any]:
     return mean | {"difference": difference, "interval": interval, "deals": len(several)} | counts
 
 
-def _choice(settings: Sequence[Setting], folds: Sequence[int], groups: np.ndarray | None, seed: int, splits: int, roles: Sequence[tuple[int, int, int]]) -> Choice:
+def _choice(
+    settings: Sequence[Setting], folds: Sequence[int], groups: np.ndarray | None, seed: int, splits: int, roles: Sequence[tuple[int, int, int]]
+) -> Choice:
     numbers, sizes = groups_of(groups, sum(folds))
     count = 1 + max(max(each) for each in roles)
     drawn = _parts(numbers, sizes, count, seed, splits)

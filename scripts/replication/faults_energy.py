@@ -17,6 +17,7 @@ from scripts.replication.faults_published import EMISSIONS, emission_rates
 from scripts.replication.faults_words import table_text
 from search.energy_section import EnergySettings
 from search.measured import Measures
+from search.trial_cost import PARTS
 
 #: Whose electricity the kg are of; watts are of none.
 COUNTRY = "DEU"
@@ -88,7 +89,8 @@ def load_of(cost: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {"seconds": seconds, "cpu_seconds": cost["cpu_seconds"], "watts": None, "parts": {}, "kg_a_second": None}
     if energy is None:
         return told
-    told["parts"] = {part: {"watts": energy[part]["kwh"] * _JOULES_A_KWH / seconds, "how": energy[part]["how"]} for part in ("cpu", "ram", "gpu") if energy.get(part) is not None}
+    known = {part: energy[part] for part in PARTS if energy.get(part) is not None}
+    told["parts"] = {part: {"watts": each["kwh"] * _JOULES_A_KWH / seconds, "how": each["how"]} for part, each in known.items()}
     told["watts"] = sum(each["watts"] for each in told["parts"].values())
     told["kg_a_second"] = None if cost["emissions_kg"] is None else cost["emissions_kg"] / seconds
     return told
@@ -97,12 +99,14 @@ def load_of(cost: Mapping[str, Any]) -> dict[str, Any]:
 def render(found: Mapping[str, Any]) -> str:
     """Lines of the page."""
     rates = emission_rates()
-    printed = [[row, f"{kg:g} kg", f"{seconds:g} s", f"{rates[row][0]:.3f} ({rates[row][1]:.3f} to {rates[row][2]:.3f})"] for row, (kg, seconds) in EMISSIONS.items()]
+    allowed = {row: f"{rate:.3f} ({lowest:.3f} to {highest:.3f})" for row, (rate, lowest, highest) in rates.items()}
+    printed = [[row, f"{kg:g} kg", f"{seconds:g} s", allowed[row]] for row, (kg, seconds) in EMISSIONS.items()]
     low, high = max(each[1] for each in rates.values()), min(each[2] for each in rates.values())
     published = (
         "Claimed: one network emits 2.5 times as much as the other.\n\n"
         + table_text(["row", "CO2", "time", "mg a second (what the printed digits allow)"], printed)
-        + f"\n\nOne rate, {low:.3f} to {high:.3f} mg a second, gives both pairs: the power was a constant of the machine, and the CO2 ranks nothing but the running time."
+        + f"\n\nOne rate, {low:.3f} to {high:.3f} mg a second, gives both pairs: the power was a constant of the machine, and the CO2 ranks nothing but the "
+        "running time."
     )
     if found["trouble"] is not None or not found["loads"]:
         return f"{published}\n\nHere: energy is not measured on this machine: {found['trouble']}."
@@ -110,7 +114,8 @@ def render(found: Mapping[str, Any]) -> str:
     for name, each in found["loads"].items():
         parts = ", ".join(f"{part} {told['watts']:.1f} W ({told['how']})" for part, told in each["parts"].items())
         kg = "" if each["kg_a_second"] is None else f"{1e6 * each['kg_a_second']:.2f}"
-        loads.append([name, f"{each['seconds']:.0f} s", f"{each['cpu_seconds']:.0f} s", "not told" if each["watts"] is None else f"{each['watts']:.1f} W", parts, kg])
+        watts = "not told" if each["watts"] is None else f"{each['watts']:.1f} W"
+        loads.append([name, f"{each['seconds']:.0f} s", f"{each['cpu_seconds']:.0f} s", watts, parts, kg])
     return (
         f"{published}\n\nHere, three loads by the accounts that every search keeps (CO2 with {found['country']}'s electricity):\n\n"
         + table_text(["load", "time", "processor time", "power", "of it", "mg CO2 a second"], loads)
@@ -127,6 +132,9 @@ def _how_sure(found: Mapping[str, Any]) -> str:
     elif "measured" in how.values():
         doubt = " What is not measured is said so beside every figure."
     else:
-        doubt = " Nothing of it is measured: the power varies with the load that is modelled and with the share of the machine, and is no ground to rank two systems that load it alike."
+        doubt = (
+            " Nothing of it is measured: the power varies with the load that is modelled and with the share of the machine, and is no ground to rank two systems "
+            "that load it alike."
+        )
     beside = found.get("load_before")
     return f"On this machine {told}.{doubt}" + ("" if beside is None else f" Its load average was {beside:.1f} before.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from scripts.replication.faults_published import COMPARED, SHARES, Share, difference_interval, most_disagreement, standard_errors
@@ -16,15 +17,16 @@ def measure() -> dict[str, Any]:
     dict
         ``shares`` and ``compared``, JSON-able.
     """
-    shares = {row: {"system": each.system, "hits": each.hits, "n": each.n, "accuracy": each.accuracy, "interval": list(each.interval)} for row, each in SHARES.items()}
+    shares = {row: asdict(each) | {"accuracy": each.accuracy, "interval": list(each.interval)} for row, each in SHARES.items()}
     return {"shares": shares, "compared": [_comparison(SHARES[first], SHARES[second], words) for first, second, words in COMPARED]}
 
 
 def _comparison(first: Share, second: Share, words: str) -> dict[str, Any]:
     z, p_value = standard_errors(first, second)
     same = first.n == second.n
-    found = {"first": first.row, "second": second.row, "claim": words, "difference": first.accuracy - second.accuracy, "interval": list(difference_interval(first, second))}
-    return found | {"z": z, "p_value": p_value, "most_disagreement": most_disagreement(first.hits - second.hits) if same else None, "n": first.n if same else None}
+    found = {"first": first.row, "second": second.row, "claim": words, "z": z, "p_value": p_value, "n": first.n if same else None}
+    found |= {"difference": first.accuracy - second.accuracy, "interval": list(difference_interval(first, second))}
+    return found | {"most_disagreement": most_disagreement(first.hits - second.hits) if same else None}
 
 
 def render(found: dict[str, Any]) -> str:
@@ -34,14 +36,17 @@ def render(found: dict[str, Any]) -> str:
         for row, each in found["shares"].items()
     ]
     compared = [
-        [f"{each['first']} - {each['second']}", each["claim"], interval_text(each["difference"], each["interval"]), f"{each['z']:.2f}", f"{each['p_value']:.2g}", _paired(each)]
+        [
+            f"{each['first']} - {each['second']}", each["claim"], interval_text(each["difference"], each["interval"]), f"{each['z']:.2f}", f"{each['p_value']:.2g}",
+            _paired(each),
+        ]
         for each in found["compared"]
-    ]
+    ]  # fmt: skip
     return (
         "Claimed: accuracies without intervals. Wilson's 95 %, from hits and number of test tracks:\n\n"
         + table_text(["row", "system", "hits", "accuracy (95 %)"], shares)
-        + "\n\nWhat is concluded from them, as of independent test tracks. Systems tested on the same tracks differ for certain only where they agree on most: the last column has the most tracks "
-        "that they may answer differently for the difference to be told from chance (McNemar's exact test, 5 %).\n\n"
+        + "\n\nWhat is concluded from them, as of independent test tracks. Systems tested on the same tracks differ for certain only where they agree on most: the "
+        "last column has the most tracks that they may answer differently for the difference to be told from chance (McNemar's exact test, 5 %).\n\n"
         + table_text(["rows", "conclusion", "difference (95 %)", "standard errors", "p", "may disagree on"], compared)
     )
 

@@ -132,7 +132,8 @@ def run_study(name: str, space: Mapping[str, Any], folder: Path, minutes: float)
     command = [sys.executable, "-m", "search.run", "--space", str(file), "--studies-dir", str(folder / "studies"), "--minutes", f"{minutes:g}"]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with log.open("w", encoding="utf-8") as output:
-        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}, check=False)
+        environment = {**os.environ, "PYTHONPATH": paths}
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=ROOT, env=environment, check=False)
     done = finished(folder / "studies", name)
     if ended.returncode and not done:
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

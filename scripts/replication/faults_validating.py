@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from genre_models.resampling import expect_chosen
-from scripts.replication.faults_choice import halves, told
+from scripts.replication.faults_choice import SPLITS, halves, told
 from scripts.replication.faults_studies import Deal, data_section, deal_of, run_study, sweeps_of
 from scripts.replication.faults_words import accuracy, interval_text, table_text
 
@@ -79,17 +79,18 @@ def render(found: Mapping[str, Any]) -> str:
         return f"Not measured: {found['wanted']}."
     lines = [
         [
-            each["what"], each["split"], f"{each['settings']} x {each['epochs']}", f"{each['deciding']:.0f}", accuracy(each["chosen_by"]), accuracy(each["apart"]),
-            f"**{interval_text(each['difference'], each['interval'])}**", f"{each['tracks']} ({each['deals']})",
-            "" if each["whole"] is None else f"{accuracy(each['whole']['score'])}, {accuracy(each['whole']['expected'])}",
+            each["what"], each["split"], f"{each['settings']} x {each['epochs']}", f"{each['deciding']:.0f}",
+            accuracy(each["chosen_by"]), accuracy(each["apart"]), f"**{interval_text(each['difference'], each['interval'])}**",
+            f"{each['tracks']} ({each['deals']})", "" if each["whole"] is None else f"{accuracy(each['whole']['score'])}, {accuracy(each['whole']['expected'])}",
         ]
         for each in found["rows"]
     ]  # fmt: skip
-    head = ["chosen", "split", "settings x epochs", "tracks it is chosen by", "score on these", "score on others", "flatters by (95 %)", "tracks in all (deals)", "all tracks: score, worth"]
+    head = ["chosen", "split", "settings x epochs", "tracks it is chosen by", "score on these", "score on others", "flatters by (95 %)"]
+    head += ["tracks in all (deals)", "all tracks: score, worth"]
     return (
-        "Claimed: the sweeps' accuracies, on the tracks that stopped the training and ranked the settings; no numbers are printed. Here every validation track is dealt into halves, the best "
-        "epoch and setting are chosen on one, and the very same weights are asked on both, for 200 random halvings both ways; the interval makes every choice again without each twentieth of the "
-        "tracks. The report restored the epoch of the lowest loss and showed the best accuracies: what it gained lies between the two rows of each sweep. The last column is the whole set's best score, and what the bootstrap of the search's own report says that it is worth (first deal).\n\n"
-        + table_text(head, lines)
-        + "\n\nThe report chose by 200 tracks; what is gained falls with their number, and never to nothing."
+        "Claimed: the sweeps' accuracies, on the tracks that stopped the training and ranked the settings; no numbers are printed. Here every validation track is dealt "
+        f"into halves, the best epoch and setting are chosen on one, and the very same weights are asked on both, for {SPLITS} random halvings both ways; the interval "
+        "makes every choice again without each twentieth of the tracks. The report restored the epoch of the lowest loss and showed the best accuracies: what it gained "
+        "lies between the two rows of each sweep. The last column is the whole set's best score, and what the bootstrap of the search's own report says that it is worth "
+        "(first deal).\n\n" + table_text(head, lines) + "\n\nThe report chose by 200 tracks; what is gained falls with their number, and never to nothing."
     )

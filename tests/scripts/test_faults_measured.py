@@ -21,7 +21,7 @@ def test_rows_that_know_their_track_and_nothing_of_its_class_gain_all_by_being_t
     x = rng.normal(size=(24, 30))[owners] + rng.normal(0, 0.1, (24 * SEGMENTS, 30))
     names = [f"t{owner}#{i % SEGMENTS}" for i, owner in enumerate(owners)]
     found = faults_segments.both_ways("logistic", {"tracks": tracks, "labels": ["a", "b"]}, x, names, owners)
-    assert found["by track"][NAIVE] == 1.0 and found["by track"][HONEST] < 0.8
+    assert found["by track"][NAIVE] > 0.9 and found["by track"][HONEST] < 0.8
     assert found["segments"] == 240 and found["by segment"]["interval"][0] > 0
 
 

@@ -9,7 +9,8 @@ from scripts.replication.faults_published import COMPARED, SHARES, SIZES, Share
 
 
 @pytest.mark.parametrize(
-    ("row", "accuracy", "interval"), [("G02", 0.55, (0.48, 0.62)), ("G03", 0.67, (0.60, 0.73)), ("F27", 0.4968, None), ("F28", 0.5012, None), ("F13", 0.3975, None)]
+    ("row", "accuracy", "interval"),
+    [("G02", 0.55, (0.48, 0.62)), ("G03", 0.67, (0.60, 0.73)), ("F27", 0.4968, None), ("F28", 0.5012, None), ("F13", 0.3975, None)],
 )
 def test_shares_are_as_printed_with_wilsons_intervals(row, accuracy, interval):
     assert SHARES[row].accuracy == pytest.approx(accuracy, abs=1e-4)  # reports cut digits off
