@@ -4,6 +4,7 @@
     python scripts/bench_frugal.py --sampler tpe --seeds 50 --results FILE       TPE: two seconds a search; FILE keeps them, so that runs add up
     python scripts/bench_frugal.py seconds                                       the predictor, leaving one configuration out: of the table,
     python scripts/bench_frugal.py seconds --study NAME                          or of the trials of a study
+    python scripts/bench_frugal.py runs --study NAME NAME --minutes 2 6 12       what real searches had come to by then
 
 Regret is the best score of the table minus the score, at the full budget, of the configuration that would be named the winner at that time; its mean
 over time counts each doubling of the time alike. Differences are to `epochs (as is)`, paired by seed; intervals (95 %) are bootstraps over seeds.
@@ -28,7 +29,7 @@ from scripts.ending import exit_code_of
 from search.errors import StudyError
 from search.predicted_seconds import SecondsModel, Timed
 from search.simulate import simulate
-from search.study_view import read_study
+from search.study_view import StudyView, read_study
 
 COSTS = ("recorded", "stretched", "declared", "dealt")
 #: When to ask who wins, in full trainings of a middling configuration over all workers; and how near to the best counts as reached.
@@ -38,12 +39,13 @@ AT, WITHIN = (1, 2, 4, 8, 16), (0.03, 0.05)
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", nargs="?", choices=("replay", "seconds"), default="replay", help="replay the table (default), or predict its seconds")
+    p.add_argument("what", nargs="?", choices=("replay", "seconds", "runs"), default="replay", help="replay the table (default), predict its seconds, or compare studies")
     p.add_argument("--sampler", choices=("random", "tpe"), default="random", help="what proposes (default: random)")
     p.add_argument("--seeds", type=int, default=200, help="searches of each kind (default: 200)")
     p.add_argument("--costs", nargs="+", choices=COSTS, default=COSTS, help="seconds as recorded; or 1 : 50 apart, in their own order, in that of the declared work, or at random (default: all)")
     p.add_argument("--ways", nargs="+", metavar="NAME", help=f"only these, beside the first: {', '.join(way.name for way in WAYS)}")
-    p.add_argument("--study", metavar="NAME", help="seconds: of this study's trials instead")
+    p.add_argument("--study", metavar="NAME", nargs="+", default=[], help="seconds: of these studies' trials instead; runs: the studies")
+    p.add_argument("--minutes", type=float, nargs="+", default=[2, 4, 8, 12], help="runs: when to look (default: 2 4 8 12)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"))
     p.add_argument("--results", type=Path, metavar="FILE", help="add each search as a line of JSON, and skip those that are there")
     return p
@@ -52,16 +54,22 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command."""
     options = parser().parse_args()
+    if options.what == "runs" and not options.study:
+        parser().error("runs needs --study NAME …")
     return exit_code_of(lambda: _run(options), stopped="stopped; with --results the same command goes on")
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.what == "runs":
+        print(runs_text([read_study(options.studies_dir, name) for name in options.study], options.minutes))
+        return 0
     spaces = two_families()
     rows = [replace(row, curve=replace(row.curve, family=family_of(row))) for row in read_table(TABLE)]
     works = works_of(rows, spaces)
     if options.what == "seconds":
         recorded = [Timed(row.curve.family, work, row.curve.seconds) for row, work in zip(rows, works, strict=True)]
-        print(errors_text(recorded if options.study is None else timed_of(options.studies_dir, options.study)))
+        for study in options.study or [None]:
+            print(errors_text(recorded if study is None else timed_of(options.studies_dir, study)))
         return 0
     ways = [way for way in WAYS if options.ways is None or way.name in (WAYS[0].name, *options.ways)]
     known = read_results(options.results)
@@ -150,6 +158,21 @@ def errors_text(timed: list[Timed]) -> str:
     constant = np.array([one.seconds for one in timed])
     off = np.exp(np.abs(np.log(constant / np.median(constant))))
     return "\n".join([*lines, f"| the median of all, whatever the work | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |"])
+
+
+def runs_text(views: list[StudyView], minutes: list[float]) -> str:
+    """What searches had come to: the best score of any epoch, and of any whole trial, reported by then."""
+    head = " | ".join(f"{at:g} min" for at in minutes)
+    lines = [f"| study | {head} | whole trials: {head} | trials | epochs | seconds of an epoch, median |\n|{'---|' * (2 * len(minutes) + 4)}"]
+    for view in views:
+        better = max if view.maximize else min
+        seen = [(t.reported_at[e], value) for t in view.trials for e, value in t.reports.items() if e in t.reported_at and t.confirms is None]
+        whole = [(t.reported_at[max(t.reports)], t.value) for t in view.trials if t.is_full and t.reports and max(t.reports) in t.reported_at]
+        best = [[better((v for at, v in scores if at <= 60 * limit), default=None) for limit in minutes] for scores in (seen, whole)]
+        cells = " | ".join("–" if value is None else f"{value:.3f}" for values in best for value in values)
+        took = [t.outcome["fit_seconds"] / t.outcome["epochs"] for t in view.trials if t.outcome.get("fit_seconds") and t.outcome.get("epochs")]
+        lines.append(f"| {view.name} | {cells} | {sum(t.counts for t in view.trials)} | {len(seen)} | {np.median(took) if took else float('nan'):.2f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.bench_frugal import COSTS, errors_text
+from scripts.bench_frugal import COSTS, errors_text, runs_text
 from scripts.bench_schedulers import TABLE, family_of, two_families
 from scripts.curves.frugal import WAYS, Extrapolating, with_costs, works_of
 from scripts.curves.table import Row, read_table
 from search.predicted_seconds import SecondsModel, Timed
+from search.study_view import StudyView
 from search.trial import Trial
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,14 @@ def test_a_curve_ends_where_no_whole_one_gained_enough() -> None:
         scheduler.ended(whole, requeued=False)
     assert scheduler.decide(Trial(9, "RUNNING", {"family": "a"}), 2, 0.45) == "stop", "at most 0.45 + 0.3"
     assert scheduler.decide(Trial(8, "RUNNING", {"family": "a"}), 2, 0.51) == "continue"
+
+
+def test_real_searches_are_compared_by_what_they_had_come_to() -> None:
+    spec, outcome = {"family": "a", "epochs": 2}, {"fit_seconds": 30.0, "epochs": 2}
+    whole = Trial(0, "COMPLETE", spec, reports={1: 0.3, 2: 0.5}, end="full", value=0.5, outcome=outcome, reported_at={1: 50.0, 2: 150.0})
+    stopped = Trial(1, "PRUNED", spec, reports={1: 0.6}, end="pruned", reported_at={1: 100.0})
+    line = runs_text([StudyView("s", True, "val_accuracy", {}, [whole, stopped])], [1, 2, 3]).splitlines()[-1]
+    assert line == "| s | 0.300 | 0.600 | 0.600 | – | – | 0.500 | 2 | 3 | 15.00 |"
 
 
 @pytest.mark.slow
