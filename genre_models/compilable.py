@@ -1,12 +1,15 @@
-"""Which families, parameters and settings `genre_models.compiled` can have trained by ``model.fit``. Loads no framework."""
+"""Which families, parameters and settings `genre_models.compiled` can have trained by ``model.fit``, and what does it, built. Importing it loads no framework."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genre_models.families import FAMILIES
+
+if TYPE_CHECKING:
+    from genre_models.compiled import CompiledTrials
 
 #: Parameters that change items while batches are drawn, or the network on the way: what they are where they do nothing.
 OFF: Mapping[str, tuple[Any, ...]] = {"mixup": (0, 0.0), "copies": (0,), "random_crop": (False,), "fine_tune_blocks": (0,), "segments": (0, 1)}
@@ -33,3 +36,13 @@ def not_compilable(family: str, values: Mapping[str, Sequence[Any]], features: M
     if features.get("segments", 1) != 1:
         found.append(f"features.segments: found {features['segments']}; model.fit would score windows instead of tracks; it must be 1")
     return found
+
+
+def build(task: Mapping[str, Any]) -> CompiledTrials:
+    """What a tool that trains with ``model.fit`` builds once; parameters and errors as of `genre_models.objective.build`."""
+    from genre_models import objective
+
+    made = objective.build(task)  # Keras is loaded here, on the task's backend, and before anything else imports it
+    from genre_models.compiled import CompiledTrials
+
+    return CompiledTrials(task, made)

@@ -20,6 +20,7 @@ from genre_models.batch_norm import settle
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.fitted import Data
+from genre_models.framework import seed_everything
 from genre_models.schedules import LOWER_IS_BETTER, PLATEAU_MIN_FALL, LearningRate
 from genre_models.segments import items_of, segments_of
 from genre_models.sources import trial_input
@@ -120,7 +121,7 @@ def compiled(family: str, params: Mapping[str, Any], data: Data, *, epochs: int,
     if FAMILIES[family].inputs == "trunk" and getattr(data, "trunk", None) is None:
         raise GenreModelsError(f"{family}: its head is on a pretrained network's output, and this data has no such network: take the data of a trial")
     params = FAMILIES[family].defaults() | dict(params)
-    keras.utils.set_random_seed(seed % 2**32)
+    seed_everything(seed % 2**32)
     dtype = data.features(items_of(data, data.train_ids[:1])[0][:1]).dtype.name
     network = module.builder(params, data)(params, data.input_shape, len(data.labels), input_dtype=dtype, seed=seed, precision=precision)
     network.trainer.compile(
@@ -180,11 +181,6 @@ def fit_arrays(data: Data) -> dict[str, Any]:
     return {"x": train[0], "y": train[1], "validation_data": validation}
 
 
-def build(task: Mapping[str, Any]) -> CompiledTrials:
-    """What a tuner that trains by itself builds once; as `genre_models.objective.build`."""
-    return CompiledTrials(task)
-
-
 class CompiledTrials:
     """Networks and items of a task's trials.
 
@@ -192,13 +188,15 @@ class CompiledTrials:
     ----------
     task : mapping
         As in docs/design.md, section 5.
+    made : Objective
+        Of that task.
     """
 
     #: A trial's name of a score to that in Keras' logs.
     logged = LOGGED
 
-    def __init__(self, task: Mapping[str, Any]) -> None:
-        self._task, self._objective = task, objective.build(task)
+    def __init__(self, task: Mapping[str, Any], made: objective.Objective) -> None:
+        self._task, self._objective = task, made
         self._held: tuple[str, dict[str, Any]] = ("", {})
 
     def make(self, spec: Mapping[str, Any]) -> Compiled:

@@ -50,7 +50,7 @@ class Objective:
     """
 
     def __init__(self, opened: Opened) -> None:
-        from genre_models.compiled import build
+        from genre_models.compilable import build
 
         self._opened, self._trials = opened, build(opened.task)
         self._metric, self._maximizes = opened.config.objective.metric, opened.config.objective.direction == "maximize"

@@ -28,7 +28,7 @@ class ToldHyperband(keras_tuner.Hyperband):
     ----------
     study : PeerStudy
     task : object
-        What `genre_models.compiled.build` gives: ``make(spec) -> Made``, ``logged``, ``reason_code(error)``.
+        What the workplace's factory builds: ``make(spec) -> Made``, ``logged``, ``reason_code(error)``.
     families : mapping of name to FamilySpace
     given : keyword arguments
         Of `keras_tuner.Hyperband`, but the model and the objective.
