@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 #: What workers build their objective with.
 FACTORY = "genre_models.objective:build"
 #: What a tool that trains with Keras' own ``model.fit`` builds.
-FITTING = "genre_models.compiled:build"
+FITTING = "genre_models.compilable:build"
 #: Sections of a space file that are the task's.
 SECTIONS = {"data": DataSettings, "features": FeatureSettings}
 
