@@ -99,7 +99,8 @@ def profile(trials: Iterable[Trial], workers: int, searched_seconds: float, befo
     shares += [Share(AROUND, inside - sum(share.seconds for share in shares[1:])), Share(MESSAGES, busy - inside), Share(FAILED, failed)]
     shares += [Share(IDLE, workers * searched_seconds - busy - failed), Share(END, workers * after_seconds)]
     total = workers * (before_seconds + searched_seconds + after_seconds)
-    return Profile(tuple(shares), total, len(outcomes), sum(o["epochs"] for o in outcomes), len(silent))
+    epochs = sum(len(t.reports) for t in of_search if t.number in tells)  # one that waits to go on has no outcome of its own yet, but seconds
+    return Profile(tuple(shares), total, len(outcomes), epochs, len(silent))
 
 
 def first_epoch_beyond(history: Sequence[Mapping[str, Any]]) -> float:

@@ -13,12 +13,13 @@ from search.worker import Errand, run_trial
 
 
 def trial(number: int, outcome: dict[str, Any], retry_of: int | None = None) -> Trial:
-    return Trial(number, "COMPLETE", {"family": "cnn", "retry_of": retry_of}, outcome=outcome)
+    reports = {epoch: 0.5 for epoch in (1, 2, 3)}
+    return Trial(number, "COMPLETE", {"family": "cnn", "retry_of": retry_of}, reports=reports, outcome=outcome)
 
 
 def outcome(**phases: float) -> dict[str, Any]:
     history = [{"seconds": seconds} for seconds in (3.0, 1.0, 1.2)]
-    return {"phases": phases, "seconds": 7.0, "epochs": 3, "history": history, "cost": {"wall_seconds": 7.5}}
+    return {"phases": phases, "seconds": 7.0, "history": history, "cost": {"wall_seconds": 7.5}}
 
 
 def test_the_shares_add_up_to_the_time_of_the_workers() -> None:
