@@ -13,8 +13,9 @@ import pytest
 
 from scripts import bench_peers
 from scripts.peers import curves, records, tables
-from scripts.peers.engines import ENGINES, variant, write_space
+from scripts.peers.engines import ENGINES, Engine, variant, write_space
 from scripts.peers.process_tree import ProcessTree
+from scripts.peers.running import Run, measure
 from scripts.peers.study_facts import timed, winner_of
 from scripts.peers.survival import survived
 from scripts.peers.watching import Seen, StudyWatch
@@ -209,6 +210,41 @@ def test_the_report_draws_a_picture(tmp_path: Path, monkeypatch, capsys) -> None
     assert bench_peers.main() == 0
     assert "### cnn on demo, 12 minutes, 2 cores" in capsys.readouterr().out
     assert (tmp_path / "images" / "peers.png").read_bytes().startswith(b"\x89PNG")
+
+
+def scripted(tmp_path: Path, minutes: float, *words: str, killed: bool = False) -> Run:
+    engine = Engine("scripted", "tests.scripts.scripted_engine", words, {"precision": "float32"}, trials_at_once=False, total_minutes=False)
+    cores = tuple(sorted(os.sched_getaffinity(0)))[:1]
+    return Run(engine, 0, minutes, tmp_path / "space.yaml", "tiny", "demo", "demo", cores, tmp_path, killed)
+
+
+@pytest.mark.slow
+def test_a_run_is_watched_from_its_command_to_its_end(tmp_path: Path) -> None:
+    found = measure(scripted(tmp_path, 0.1))
+    assert records.KEY == tuple(name for name in records.KEY if name in found)
+    assert found["epochs"] >= 4 and found["curve"][-1][1] == found["winner"]["value"] and found["trials"].keys() == {"COMPLETE"}
+    assert found["best"] == curves.best_at(found["curve"], 6.0), "what came after six seconds from the command on is beyond its time"
+    seconds = [at for at, _ in found["curve"]]
+    assert 0 < seconds[0] < seconds[-1] < found["wall_seconds"] + 1 and found["peak_mib"] > 10 and found["processes"] == 1
+    assert found["overhead_seconds"] is None and found["training_seconds"] is None, "it does not say how long it trained"
+    records.append_line(tmp_path / "peers.jsonl", found)
+    assert len(records.read_lines(tmp_path / "peers.jsonl")) == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_half_time_is_started_again(tmp_path: Path) -> None:
+    found = measure(scripted(tmp_path, 0.15, killed=True))
+    kept = found["survival"]
+    assert found["killed"] and kept["second_run"] == 0 and kept["error"] is None and kept["seconds_to_next_epoch"] > 0
+    assert kept["killed_after_seconds"] >= 4.5 and kept["taken_up"] == 0, "Optuna alone leaves what ran as it is"
+    assert kept["trials_kept"] == kept["trials_before"] and kept["epochs_kept"] == 4 * kept["trials_before"] <= kept["epochs_before"]
+    assert found["epochs"] > kept["epochs_before"] and found["trials"].get("RUNNING", 0) == kept["under_way"]
+
+
+@pytest.mark.slow
+def test_a_command_that_fails_gives_no_line_but_its_words(tmp_path: Path) -> None:
+    with pytest.raises(SearchError, match=r"exit code 3:\n(?s:.*)the tool can't do that"):
+        measure(scripted(tmp_path, 0.1, "--fails"))
 
 
 SPACE = """study: tiny
