@@ -70,7 +70,7 @@ def _row(what: str, split: str, deals: list[Deal]) -> dict[str, Any]:
     best = max(range(len(first.settings)), key=lambda place: sum(part.mean(axis=1).max() for part in first.settings[place]))
     whole = expect_chosen(first.settings, best, first.folds, first.groups)
     bootstrap = None if whole is None else {"score": whole.score, "expected": whole.expected}
-    return row | {"what": what, "split": split, "settings": len(first.names), "epochs": max(len(part) for part in first.settings[0]), "whole": bootstrap}
+    return row | {"what": what, "split": split, "settings": len(first.names), "epochs": max(len(part) for setting in first.settings for part in setting), "whole": bootstrap}
 
 
 def render(found: Mapping[str, Any]) -> str:
@@ -92,5 +92,5 @@ def render(found: Mapping[str, Any]) -> str:
         f"into halves, the best epoch and setting are chosen on one, and the very same weights are asked on both, for {SPLITS} random halvings both ways; the interval "
         "makes every choice again without each twentieth of the tracks. The report restored the epoch of the lowest loss and showed the best accuracies: what it gained "
         "lies between the two rows of each sweep. The last column is the whole set's best score, and what the bootstrap of the search's own report says that it is worth "
-        "(first deal).\n\n" + table_text(head, lines) + "\n\nThe report chose by 200 tracks; what is gained falls with their number, and never to nothing."
+        "(first deal).\n\n" + table_text(head, lines) + "\n\nThe report chose by 200 tracks; what is gained falls with their number."
     )
