@@ -152,8 +152,10 @@ def _commands(metrics: dict, pipeline: dict) -> list[str]:
     told = (pipeline.get("about") or {}).get("commands") or plain
     model = told["study"] if look == 1 else f"--model {told['final']}/look-{look}"
     if _own_code(pipeline) is None:
-        return [told["look"], f"python scripts/predict.py {model} FILE…", f"python scripts/export.py {model} --to onnx", told["replay"]]
-    return [told["look"], f"{told.get('environment', '')}python scripts/predict.py {model} FILE…", told["replay"]]
+        found = [told["look"], f"python scripts/predict.py {model} FILE…", f"python scripts/export.py {model} --to onnx", told["replay"]]
+    else:
+        found = [told["look"], f"{told.get('environment', '')}python scripts/predict.py {model} FILE…", told["replay"]]
+    return [each for each in found if each]  # another tool's training is not replayed
 
 
 def _points(lines: list[str]) -> str:

@@ -135,7 +135,7 @@ def read_request(
 
 
 def commands_of(request: Request, view: StudyView, prefer: str | None) -> dict[str, str]:
-    """The commands that a model's card tells, as text: ``look`` shows this look, ``replay`` trains its trial again.
+    """The commands that a model's card tells, as text: ``look`` shows this look, ``replay`` trains its trial again, and is empty where that can't be had.
 
     ``study`` is what names the study to the other commands, ``final`` the folder of its looks; both quoted for a shell. ``environment`` stands before commands
     that need what the search needed.
@@ -145,7 +145,7 @@ def commands_of(request: Request, view: StudyView, prefer: str | None) -> dict[s
     folder = request.studies_dir / view.name
     trial = next(trial for trial in view.trials if trial.number == request.winner.trial)
     found = commands(view, folder, trial, prefer or "")
-    return {"look": found["look"], "replay": found["replay"], "study": shlex.join(study_words(view, folder)), "final": shlex.quote(str(shown_folder(folder) / "final")), "environment": environment_words(view)}
+    return {"look": found["look"], "replay": found.get("replay", ""), "study": shlex.join(study_words(view, folder)), "final": shlex.quote(str(shown_folder(folder) / "final")), "environment": environment_words(view)}
 
 
 def best_of_others(view: StudyView, winner: Trial) -> list[Trial]:
