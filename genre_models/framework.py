@@ -123,7 +123,9 @@ def prepare_backend(backend: str | None, threads: int | None = None) -> None:
 def _grow_on_gpus() -> None:
     import tensorflow as tf
 
-    for device in tf.config.list_physical_devices("GPU"):
+    with hushed():  # where a driver is missing CUDA says so, as an error
+        devices = tf.config.list_physical_devices("GPU")
+    for device in devices:
         try:
             tf.config.experimental.set_memory_growth(device, True)
         except RuntimeError:
