@@ -13,15 +13,16 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
 from search import cma_es
+from search.drawing import drawing, suggest
 from search.grid import Grid
 from search.mirror import MOST_SHOWN, Mirror
 from search.sampler_rules import FRUGAL
 from search.schedulers.ladder import EpochLadder, Ladder
 from search.shares import Shares
-from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
+from search.space import FamilySpace
 from search.thrift import Point, Thrift
 from search.trial import Trial, trial_seed
 from search.warm_start import MOST_QUEUED, STAND_INS, Configuration, Outsider, WarmStart, disappointing, stand_ins
@@ -223,7 +224,7 @@ class Proposer:
         others = self._stand_ins(family)  # only now, so that they have no say in which family it is
         if others:
             trial = self._mirror.study_beside(self._make_sampler(seed), family, others).ask()
-        return family, self._families[family].sample(lambda parameter: _suggest(trial, f"{family}/{parameter.name}", parameter))
+        return family, self._families[family].sample(lambda parameter: suggest(trial, f"{family}/{parameter.name}", parameter))
 
     def _stand_ins(self, family: str) -> list[Outsider]:
         if not self._warm.known:
@@ -233,14 +234,7 @@ class Proposer:
 
     def _draw(self, seed: int, family: str | None) -> Point:
         """What Optuna's random sampler gives, without the study that it does not look at."""
-        sampler, distributions = optuna.samplers.RandomSampler(seed=seed), self._mirror.distributions
-
-        def draw(name: str) -> Any:
-            distribution = distributions[name]
-            if distribution.single():
-                return distribution.to_external_repr(0.0) if isinstance(distribution, CategoricalDistribution) else distribution.low
-            return sampler.sample_independent(None, None, name, distribution)
-
+        draw = drawing(self._mirror.distributions, seed)
         family = family or draw("family")
         if family not in self._open:
             return self._draw(seed, self._shares.least_tried())
@@ -264,17 +258,6 @@ class Proposer:
             if self._kind == "gp":
                 return optuna.samplers.GPSampler(seed=seed, n_startup_trials=at_random, warn_independent_sampling=False)
             return optuna.samplers.TPESampler(seed=seed, n_startup_trials=at_random, multivariate=True, group=True)
-
-
-def _suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
-    domain = parameter.domain
-    if isinstance(domain, IntDomain):
-        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    if isinstance(domain, FloatDomain):
-        return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    if isinstance(domain, ChoiceDomain):
-        return trial.suggest_categorical(name, domain.values)
-    raise TypeError(f"parameter {parameter.name} can't be suggested: {domain!r}")
 
 
 def _sampled(trial: Trial) -> dict[str, Any]:

@@ -16,7 +16,7 @@ ROOTS = {ROOT / "search" / "run.py"}
 OWNERS = {
     "ray": {f"engines/ray_{part}.py" for part in ("capacity", "connect", "meter", "pool", "shipping", "token", "tune_engine", "tune_trainable", "worker")},
     "keras_tuner": {f"engines/keras_tuner_{part}.py" for part in ("hyperband", "space")},
-    "optuna": {f"dashboard/{part}.py" for part in ("evidence", "folder_storage", "shown_study", "study_reader")} | {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "mirror.py", "report/importance.py"},
+    "optuna": {f"dashboard/{part}.py" for part in ("evidence", "folder_storage", "shown_study", "study_reader")} | {"storage.py", "trial_rows.py", "study.py", "study_view.py", "sampling.py", "drawing.py", "mirror.py", "report/importance.py"},
     "plotly": {"report/page.py"},
     "optuna_dashboard": {"dashboard/app.py", "dashboard/shown_study.py"},
     "waitress": {"dashboard/command.py"},
