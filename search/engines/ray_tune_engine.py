@@ -77,8 +77,8 @@ class RayTuneEngine:
             return
         resources = self._config.resources
         workers = self._config.workers or max(1, available_cores() // resources.cpus)
-        # Our own handlers end a search; trials' paths may be relative to where the command was given.
-        os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0"}
+        # Our own handlers end a search; paths may be relative to where the command was given; Tune's tables would come between our lines.
+        os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0"}
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         study.note("starting Ray on this machine")
         with connected(None, workers * resources.cpus, workers * resources.gpus):

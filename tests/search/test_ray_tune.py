@@ -57,16 +57,16 @@ def test_trials_stand_in_the_study_as_ray_tune_ran_them(studies: Studies) -> Non
 
 def test_with_reuse_processes_serve_several_trials(studies: Studies) -> None:
     log = studies.folder / "log"
-    driver = studies.start({"log": str(log)}, engine="ray-tune-reuse", trials=8)
+    driver = studies.start({"log": str(log)}, engine="ray-tune-reuse", trials=6)
     assert driver.wait(300) == 0, driver.text
     view = studies.read()
     check_states(view)
-    assert sum(t.counts for t in view.trials) == 8
-    assert len({pid for pid, _, _ in studies.epochs_logged(log)}) < 8
+    assert sum(t.counts for t in view.trials) == 6
+    assert len({pid for pid, _, _ in studies.epochs_logged(log)}) < 6
 
 
 def test_stopped_and_killed_it_goes_on_and_has_nothing_twice(studies: Studies) -> None:
-    task = {"epoch_seconds": 0.5}
+    task = {"epoch_seconds": 0.3}
 
     def ended() -> int:
         try:
@@ -74,22 +74,22 @@ def test_stopped_and_killed_it_goes_on_and_has_nothing_twice(studies: Studies) -
         except Exception:  # the study is not there yet
             return 0
 
-    first = studies.start(task, engine="ray-tune", trials=8)
+    first = studies.start(task, engine="ray-tune", trials=6)
     until(lambda: ended() >= 1 or first.process.poll() is not None, 200, lambda: first.text)
     first.kill(signal.SIGINT)
     assert first.wait(120) == 130, first.text
-    second = studies.start(task, engine="ray-tune", trials=8)
+    second = studies.start(task, engine="ray-tune", trials=6)
     before = ended()
-    until(lambda: ended() >= before + 2 or second.process.poll() is not None, 200, lambda: second.text)
+    until(lambda: ended() >= before + 1 or second.process.poll() is not None, 200, lambda: second.text)
     second.kill(signal.SIGKILL)
     second.wait(60)
     second.assert_nothing_left(60)
-    third = studies.start(task, engine="ray-tune", trials=8)
+    third = studies.start(task, engine="ray-tune", trials=6)
     assert third.wait(300) == 0, third.text
     view = studies.read()
     check_states(view)
     counted = [t for t in view.trials if t.counts]
     assert not [name for name, n in Counter(t.spec["peer"]["trial"] for t in counted).items() if n > 1]
     assert not [params for params, n in Counter(str(t.params) for t in counted).items() if n > 1]
-    assert len(counted) == 8 and all(t.end is not None for t in view.trials)
+    assert len(counted) == 6 and all(t.end is not None for t in view.trials)
     assert any(t.retry_of is not None for t in view.trials) and {"interrupted", "orphan"} & {t.end for t in view.trials}
