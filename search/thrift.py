@@ -1,7 +1,9 @@
-"""Which of several proposals is tried: a configuration's chance is divided by what an epoch of it is predicted to cost. Pure.
+"""Which of several proposals is tried: a configuration's chance falls with the square of what an epoch of it is predicted to cost. Pure.
 
-So a search spends as many seconds on the cheap half of what its sampler proposes as on the expensive half, and not ten times as many on the latter.
-Nothing is excluded: one that costs ten times as much is tried a tenth as often.
+Divided by the seconds alone, a search would spend as many seconds on the cheap half of what its sampler proposes as on the dear half; with the square it
+spends more on the cheap half, which on recorded curves was better (docs/benchmarks.md, "Frugal search"). Nothing is excluded: among eight proposals of which
+all but the cheapest cost three times as much, one of these is tried nearly every other time. Where seconds do not follow the declared work the prediction
+soon says so, and the lot is even.
 
 Source of the idea: Snoek, Larochelle, Adams 2012, "Practical Bayesian Optimization of Machine Learning Algorithms", NeurIPS, section 3.2 (expected improvement
 per second). arXiv:1206.2944
@@ -23,7 +25,9 @@ Point = tuple[str, dict[str, Any]]
 #: (family, sampled values) -> declared work of an epoch, 10^9 floating point operations; None where it is not known, infinite where it would be refused.
 Work = Callable[[str, Mapping[str, Any]], float | None]
 #: So many proposals are weighed.
-CANDIDATES = 4
+CANDIDATES = 8
+#: Of the predicted seconds, by which a chance is divided.
+POWER = 2
 
 
 class Thrift:
@@ -34,10 +38,12 @@ class Thrift:
     work : callable
         Declared work of a configuration (`Work`).
     candidates : int >= 2
+    power : float >= 0
+        Of the predicted seconds, by which a chance is divided.
     """
 
-    def __init__(self, work: Work, candidates: int = CANDIDATES) -> None:
-        self._work, self.candidates = work, candidates
+    def __init__(self, work: Work, candidates: int = CANDIDATES, power: float = POWER) -> None:
+        self._work, self.candidates, self._power = work, candidates, power
         self._timed: dict[int, Timed] = {}
 
     def clear(self) -> None:
@@ -54,7 +60,7 @@ class Thrift:
             self._timed[trial.number] = Timed(trial.family, work, seconds / epochs)
 
     def choose(self, points: Sequence[Point], seed: int) -> Point:
-        """One of the points, by lot, its chance divided by the predicted seconds of an epoch; the first where the work of one is not known.
+        """One of the points, by lot, its chance divided by a power of the predicted seconds of an epoch; the first where the work of one is not known.
 
         A point that would be refused is not chosen where there is another.
         """
@@ -62,7 +68,7 @@ class Thrift:
         if any(work is None or work <= 0 for work in works):
             return points[0]
         model = SecondsModel(self._timed[number] for number in sorted(self._timed))
-        chances = [0.0 if math.isinf(work) else 1 / model.seconds(family, work) for (family, _), work in zip(points, works, strict=True)]
+        chances = [0.0 if math.isinf(work) else model.seconds(family, work) ** -self._power for (family, _), work in zip(points, works, strict=True)]
         return random.Random(seed).choices(points, chances)[0] if sum(chances) else points[0]
 
 

@@ -96,5 +96,5 @@ def test_a_dry_run_tells_the_rungs_and_what_an_epoch_takes(tmp_path: Path) -> No
     (tmp_path / "frugal.yaml").write_text(SPACE)
     done = command(*words(tmp_path), "--dry-run")
     assert done.returncode == 0, done.stderr
-    assert "rungs at 0.2, 0.4, 0.8, 1.6, … seconds of a trial's training" in done.stdout and "frugal: of 4 configurations" in done.stdout
+    assert "rungs at 0.2, 0.4, 0.8, 1.6, … seconds of a trial's training" in done.stdout and "frugal: of 8 configurations" in done.stdout
     assert "an epoch" in done.stdout and "96 if every trial had the full budget" in done.stdout

@@ -40,8 +40,8 @@ class Way:
         The first rung, in seconds of training; None: rungs in epochs, from 1.
     candidates : callable
         Number of a trial -> how many proposals are drawn for it.
-    is_by_lot : bool
-        Whether one of several is taken by lot, its chance divided by its predicted seconds; otherwise the one with the least declared work.
+    power : float or None
+        One of several is taken by lot, its chance divided by this power of its predicted seconds; None: the one with the least declared work.
     is_extrapolating : bool
         Whether a trial ends where even the largest gain of a whole curve from there would not make it the best.
     """
@@ -49,7 +49,7 @@ class Way:
     name: str
     first_second: float | None = None
     candidates: Callable[[int], int] = lambda number: 1
-    is_by_lot: bool = True
+    power: float | None = 1
     is_extrapolating: bool = False
 
     def scheduler(self, epochs: int) -> Asha:
@@ -68,9 +68,11 @@ WAYS = (
     Way("rungs from 3 s", 3.0),
     Way("one of 4 by cost", None, lambda number: 4),
     Way("rungs from 3 s, one of 4 by cost", 3.0, lambda number: 4),
-    Way("the cheapest of 3", None, lambda number: 3, False),
-    Way("the first 10 of the cheaper half", None, lambda number: 2 if number < 10 else 1, False),
-    Way("the first 10 the cheapest of 3", None, lambda number: 3 if number < 10 else 1, False),
+    Way("one of 8 by the square", None, lambda number: 8, 2),
+    Way("rungs from 3 s, one of 8 by the square", 3.0, lambda number: 8, 2),
+    Way("the cheapest of 3", None, lambda number: 3, None),
+    Way("the first 10 of the cheaper half", None, lambda number: 2 if number < 10 else 1, None),
+    Way("the first 10 the cheapest of 3", None, lambda number: 3 if number < 10 else 1, None),
     Way("extrapolated curves", is_extrapolating=True),
 )
 
@@ -116,7 +118,7 @@ class FrugalDeck(Deck):
     def __init__(self, rows: Sequence[Row], spaces: dict[str, FamilySpace], sampler: str, seed: int, way: Way, works: Sequence[float]) -> None:
         super().__init__(rows, spaces, sampler, seed, ladder=way.ladder(len(rows[0].curve.values)))
         self._way, self._works, self._seed = way, works, seed
-        self._thrift = Thrift(lambda family, row: works[row["row"]])
+        self._thrift = Thrift(lambda family, row: works[row["row"]], power=way.power or 0)
 
     def draw(self, number: int, family: str | None) -> Curve | None:
         """The row for a new trial; None where none is left."""
@@ -124,7 +126,7 @@ class FrugalDeck(Deck):
         if not left:
             return None
         rows = self._rows(left, number, family, self._way.candidates(number))
-        if self._way.is_by_lot and len(rows) > 1:
+        if self._way.power is not None and len(rows) > 1:
             _, chosen = self._thrift.choose([(row.curve.family, {"row": row.curve.row}) for row in rows], hash((self._seed, number)))
             row = next(row for row in rows if row.curve.row == chosen["row"])
         else:

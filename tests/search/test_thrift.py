@@ -52,13 +52,13 @@ def test_the_order_of_the_trials_has_no_say() -> None:
     assert SecondsModel(timed).seconds("b", 7.0) == pytest.approx(SecondsModel(timed[::-1]).seconds("b", 7.0), rel=1e-12)
 
 
-def test_a_configuration_is_tried_as_much_less_often_as_it_takes_longer() -> None:
+def test_the_chance_of_a_configuration_falls_with_the_square_of_its_seconds() -> None:
     thrift = Thrift(work)
     for number, width in enumerate((1, 4, 9, 16, 25, 36)):
         thrift.note(ended(number, width, float(width)), {"width": width})
-    points = [("a", {"width": 2}), ("a", {"width": 20})]
+    points = [("a", {"width": 2}), ("a", {"width": 6})]
     chosen = Counter(thrift.choose(points, seed)[1]["width"] for seed in range(2000))
-    assert chosen[2] / chosen[20] == pytest.approx(10, rel=0.35) and chosen[20] > 100, "dear ones are rarer, and never left out"
+    assert chosen[2] / chosen[6] == pytest.approx(9, rel=0.3) and chosen[6] > 100, "dear ones are rarer, and never left out"
 
 
 def test_what_would_be_refused_is_not_tried_where_there_is_another() -> None:
@@ -91,7 +91,7 @@ def test_a_frugal_search_proposes_cheaper_configurations() -> None:
     frugal = Proposer({"a": SPACE}, "random", 0, True, thrift=Thrift(work))
     plain = Proposer({"a": SPACE}, "random", 0, True)
     widths = [[each.propose(n)[1]["width"] for n in range(200)] for each in (frugal, plain)]
-    assert sum(widths[0]) < 0.92 * sum(widths[1]) and max(widths[0]) > 90
+    assert sum(widths[0]) < 0.75 * sum(widths[1]) and max(widths[0]) > 60
 
 
 @pytest.mark.parametrize(
