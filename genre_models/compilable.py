@@ -1,4 +1,7 @@
-"""Which families, parameters and settings `genre_models.compiled` can have trained by ``model.fit``, and what does it, built. Importing it loads no framework."""
+"""Which families, parameters and settings `genre_models.compiled` can have trained by ``model.fit``, and what does it, built.
+
+Importing this module loads no framework.
+"""
 
 from __future__ import annotations
 

@@ -175,7 +175,8 @@ def fit_arrays(data: Data) -> dict[str, Any]:
         A track has several items: Keras would score items, not tracks.
     """
     if segments_of(data) > 1 or len(items_of(data, data.train_ids)[0]) != len(data.train_ids):
-        raise GenreModelsError("a track has several items here, and model.fit would score items instead of tracks: take whole tracks (features.segments: 1, one row a track)")
+        told = "a track has several items here, and model.fit would score items instead of tracks"
+        raise GenreModelsError(f"{told}: take whole tracks (features.segments: 1, one row a track)")
     one_hot = np.eye(len(data.labels), dtype=np.float32)
     train, validation = ((data.features(items_of(data, ids)[0]), one_hot[data.targets(ids)]) for ids in (data.train_ids, data.validation_ids))
     return {"x": train[0], "y": train[1], "validation_data": validation}

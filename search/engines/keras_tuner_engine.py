@@ -50,7 +50,8 @@ class KerasTunerEngine:
             return
         project = self._directory / PROJECT
         if study.owner.trials and not (project / "oracle.json").is_file():
-            raise SearchError(f"study '{study.owner.name}' has trials, but KerasTuner's own state is not in {project} any more: put it back, or take another name with --study NAME")
+            told = f"study '{study.owner.name}' has trials, but KerasTuner's own state is not in {project} any more"
+            raise SearchError(f"{told}: put it back, or take another name with --study NAME")
         task = build_objective(replace(place, threads=available_cores()))  # before KerasTuner would load Keras, with all that it prints
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial is another network, so each is traced, and TensorFlow warns of that
         from search.engines.keras_tuner_hyperband import Stopped, ToldHyperband
@@ -69,8 +70,8 @@ class KerasTunerEngine:
                 project_name=PROJECT,
             )
         except (json.JSONDecodeError, KeyError, RuntimeError) as error:
-            told = f"{type(error).__name__}: {error}"
-            raise SearchError(f"{project}: KerasTuner can't read its own state ({told}), as after a kill while it wrote; take another name with --study NAME") from error
+            told = f"{project}: KerasTuner can't read its own state ({type(error).__name__}: {error}), as after a kill while it wrote"
+            raise SearchError(f"{told}; take another name with --study NAME") from error
         study.begin()
         try:
             tuner.search(verbose=0)

@@ -84,14 +84,17 @@ def test_the_same_seed_makes_the_same_network_and_early_stopping_is_the_configur
 
     first, again, other = (compiled("cnn", PARAMS, data, epochs=4, seed=seed).model.get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True)) and not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-    stops = PARAMS | {"early_stopping": True, "early_stopping_monitor": "val_loss", "early_stopping_patience": 1, "learning_rate": 1.0, "optimizer": "sgd", "schedule": "plateau"}
+    stops = PARAMS | {"early_stopping": True, "early_stopping_monitor": "val_loss", "early_stopping_patience": 1}
+    stops |= {"learning_rate": 1.0, "optimizer": "sgd", "schedule": "plateau"}
     made = compiled("cnn", stops, data, epochs=30)
     done = made.model.fit(**fit_arrays(data), **made.fit_arguments, epochs=30, callbacks=made.callbacks, verbose=0)
     assert len(done.epoch) < 30
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "said"), [("classical", "classical: no family"), ("cn", "cn: no family"), ("vgg16", "vgg16: its head is on a pretrained network")])
+@pytest.mark.parametrize(
+    ("family", "said"), [("classical", "classical: no family"), ("cn", "cn: no family"), ("vgg16", "vgg16: its head is on a pretrained network")]
+)
 def test_what_has_no_network_of_its_own_is_refused(data, family: str, said: str) -> None:
     from genre_models.compiled import compiled
 

@@ -1,4 +1,4 @@
-"""What another tool does, as it comes into the study: each trial once, with its own state and curve; and what it can't do is said before anything is computed."""
+"""What another tool does, as it comes into the study: each trial once, with its own state and curve. What it can't do is said at once."""
 
 from __future__ import annotations
 
