@@ -148,7 +148,8 @@ class _Run:
     def looked(self) -> None:
         """Between two steps of Tune's: is it to end? Then it is told as its documentation says, so that it writes its state and can go on."""
         self._study.tick()
-        if not self._is_interrupted and (self.trouble is not None or self._study.stop_reason is not None):
+        is_full = not self._study.has_trials_left and not self._study.owner.roster.running  # a restored Tune still has the number it began with
+        if not self._is_interrupted and (self.trouble is not None or self._study.stop_reason is not None or is_full):
             self._is_interrupted = True
             os.kill(os.getpid(), signal.SIGUSR1)
 
