@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ LOOK_SECONDS = 0.5  # between two looks at the database
 TREE_SECONDS = 3.0  # between two looks at the processes and their memory: a look takes some milliseconds a process
 #: What a run may take beyond its minutes: start, the trial that is still finished, the report.
 GRACE_SECONDS = 900
+_PR_SET_PDEATHSIG = 1  # of Linux' prctl
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,17 @@ def _watched(run: Run, words: list[str], watch: StudyWatch, log: Path, limit_sec
     return Watched(wall_seconds, process.returncode, tree.peak_mib, tree.most)
 
 
-def _confined_to(cores: Collection[int]) -> Any:
+def _confined_to(cores: Collection[int]) -> Callable[[], None]:
+    """What the command's process does before it becomes the command: take its cores, and ask to be killed should this process be."""
     if not hasattr(os, "sched_setaffinity"):
         raise SearchError("cores can't be given to a command on this system: measure on Linux")
-    return lambda: os.sched_setaffinity(0, cores)
+    libc = ctypes.CDLL(None)
+
+    def confine() -> None:
+        os.sched_setaffinity(0, cores)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return confine
 
 
 def _require_end(watched: Watched, log: Path) -> None:

@@ -7,8 +7,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scripts import bench_peers
@@ -242,6 +244,27 @@ def test_a_run_that_is_killed_at_half_time_is_started_again(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+def test_a_command_goes_with_the_measurement_that_is_killed(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from scripts.peers.running import measure; from tests.scripts.test_bench_peers import scripted"
+    process = subprocess.Popen([sys.executable, "-c", f"{code}; measure(scripted(Path({str(tmp_path)!r}), 5))"], cwd=ROOT)
+    try:
+        _until(lambda: (tmp_path / "scripted-0-5" / "study.db").exists())
+        below = psutil.Process(process.pid).children()
+    finally:
+        process.kill()
+        process.wait()
+    assert below
+    _until(lambda: all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in below))
+
+
+def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
 def test_a_command_that_fails_gives_no_line_but_its_words(tmp_path: Path) -> None:
     with pytest.raises(SearchError, match=r"exit code 3:\n(?s:.*)the tool can't do that"):
         measure(scripted(tmp_path, 0.1, "--fails"))
@@ -259,20 +282,21 @@ families:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_optuna_and_ours_for_real(tmp_path: Path) -> None:
-    """18 seconds each, on pictures; then the report, and a second command that finds nothing to do."""
+    """Nine seconds each, on pictures; then the report, and a second command that finds nothing to do."""
     from tests.tiny_study import make_corpus
 
     corpus, results = make_corpus(tmp_path / "corpus", per_class=20), tmp_path / "peers.jsonl"
     (tmp_path / "tiny.yaml").write_text(SPACE.replace("FOLDER", str(corpus)))
-    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna", "ours-float32", "--seeds", "0", "--minutes", "0.3", "--folds", "2"]
+    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna", "ours-float32", "--seeds", "0", "--minutes", "0.15", "--folds", "2"]
     command = [sys.executable, "scripts/bench_peers.py", *words, "--results", results, "--work", tmp_path / "work", "--cores", str(min(2, len(os.sched_getaffinity(0))))]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=360, check=False)
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {each["engine"]: each for each in records.read_lines(results)}
     assert found.keys() == {"optuna", "ours-float32"} <= ENGINES.keys()
     for each in found.values():
-        assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 18 and each["peak_mib"] > 200
+        assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 9 and each["peak_mib"] > 200
         assert each["curve"] == [list(point) for point in curves.improvements(each["curve"], maximize=True)]
         assert each["curve"][0][0] > 1 and each["curve"][-1][0] <= each["wall_seconds"] + 1
         assert 0 < each["training_seconds"] <= each["workers"] * each["wall_seconds"] and each["folds"]["folds"] == 2 and len(each["folds"]["scores"]) == 2
