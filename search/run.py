@@ -122,7 +122,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     with location.kept_from_children(), hold_lease(location) as lease:
         folder = location.folder
         require_depot(config.artifacts, folder)
-        precision = resolve_precision(config.precision)
+        precision = _settled_precision(config, location, console)
         sources = read_sources(config, location)
         with Stages(console) as stages:
             folds = confirming_folds(config)
@@ -155,6 +155,23 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
         code = tell_results(location, config, finished, data.corpus, console, resampling, data.caveat)
     _write_report(location, config, data, console)  # out here, where the variable that names a database can be read again
     return code
+
+
+def _settled_precision(config: SearchConfig, location: Location, console: Console) -> str:
+    """What `precision: auto` stands for: what the study has; of a new one whatever this machine trains networks faster in."""
+    from genre_models.precision_probe import faster_precision, user_cache
+    from search.study_view import fingerprint_recorded
+
+    recorded = fingerprint_recorded(location).get("precision")
+    if config.precision == "auto" and recorded is not None:
+        return recorded
+
+    def measure() -> str:
+        if not any(FAMILIES[name].has_epochs for name in config.families):
+            return "float32"  # classifiers have no say in it
+        return faster_precision(user_cache(), config.backend, lambda line: console.print(line, markup=False, highlight=False))
+
+    return resolve_precision(config.precision, measure=measure)
 
 
 def _tell_doubts(data: TaskData, config: SearchConfig, console: Console) -> list[str]:
@@ -206,10 +223,12 @@ def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Conso
     require_backend(config.backend)
     view = read_study(studies_dir, config.study, config.storage)
     trial = trial_to_replay(view, number)
+    location = locate(studies_dir, config.study, config.storage)
+    precision = _settled_precision(config, location, console)
     with Stages(console) as stages:
         folds = (trial.spec.get("folds", 1),)
         data = _open(config, studies_dir, stages, folds)
-        require_match(locate(studies_dir, config.study, config.storage), fingerprint_of(config, data, resolve_precision(config.precision)), defaults_of(config))
+        require_match(location, fingerprint_of(config, data, precision), defaults_of(config))
         task = _task(config, data, console, stages, folds)
     for line in other_versions(view.run):
         console.print(line, markup=False, highlight=False)
