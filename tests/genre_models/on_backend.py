@@ -112,7 +112,7 @@ def trained(folder: Path) -> dict[str, list[float]]:
 def main(backend: str, folder: Path) -> None:
     """Write what this backend gives."""
     prepare_backend(backend, threads=1)
-    outputs, parameters = {}, {}
+    outputs, parameters, cores = {}, {}, {}
     for seed, (name, (network, items)) in enumerate(networks().items()):
         weights = folder / f"{name}.weights.h5"
         if backend == DEFAULT_BACKEND:
@@ -122,10 +122,11 @@ def main(backend: str, folder: Path) -> None:
         outputs[name], parameters[name] = given_by(network.core, items), [int(np.prod(v.shape)) for v in network.trainer.trainable_variables]
         logits = given_by(network.trainer, items)  # the trainer's augmentation and dropout do nothing here
         outputs[f"{name}-trainer"] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        network.core.save(folder / f"{backend}-{name}.keras")
-    outputs |= trunk_outputs()
-    np.savez(folder / f"{backend}.npz", **outputs)
+        cores[name] = network.core
     told = {"parameters": parameters, "curves": trained(folder), "modules": sorted({"tensorflow", "torch", "jax"} & set(sys.modules))}
+    np.savez(folder / f"{backend}.npz", **outputs, **trunk_outputs())  # from here on Keras writes down layers, for which it loads TensorFlow on every backend
+    for name, core in cores.items():
+        core.save(folder / f"{backend}-{name}.keras")
     (folder / f"{backend}.json").write_text(json.dumps(told))
 
 
