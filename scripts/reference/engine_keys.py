@@ -54,7 +54,7 @@ MEANINGS = {
     "energy.ram_watts": "Power of the machine's memory, where it is known; null for CodeCarbon's guess",
     "energy.measure": "Whether energy is measured",
     "backend": "What Keras networks run on; torch and jax are extras",
-    "precision": "What layers compute in; auto is bfloat16 or float16 where the hardware is made for it",
+    "precision": "What layers compute in; auto is float16 on an NVIDIA GPU, and on a processor bfloat16 where a measurement finds it faster",
     "skip_unavailable": "Leave out families that can't be had here (no weights, say) instead of ending with an error",
     "storage": "env:NAME, a PostgreSQL database whose URL that environment variable holds; null for SQLite in the study's folder",
     "artifacts": "Folder or URL (s3://bucket/prefix) for what trials leave and their checkpoints; null for the study's folder",
