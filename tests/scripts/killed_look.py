@@ -59,7 +59,7 @@ def _child(arguments: list[str], output: str, kill_at: str) -> None:
     from scripts import final_eval
 
     fake_family.install()
-    final_eval.import_keras = lambda: None  # seconds of each process, and these families do without
+    final_eval.import_keras = lambda backend=None: None  # seconds of each process, and these families do without
     final_eval.write_report = lambda *told: None  # 5 MB each; tests/scripts/test_report.py has the page
     _arm(kill_at)
     with open(output, "w", buffering=1) as stream, contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
