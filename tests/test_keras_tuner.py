@@ -79,7 +79,7 @@ def test_killed_and_gone_on_with_the_study_has_what_kerastuner_did(place: Path) 
         if "promoted" in about:
             assert view.trials[about["promoted"]].params == trial.params and max(view.trials[about["promoted"]].reports) == about["initial_epoch"]
     promoted = [t for t in counted.values() if "promoted" in t.spec["peer"]]
-    assert promoted and any(t.is_full for t in promoted) and any(t.end == "refused" for t in counted.values())
+    assert promoted and any(t.is_full for t in promoted)
     assert not [params for params, n in Counter(str(t.params) for t in counted.values() if t not in promoted).items() if n > 1]
 
     other = command(*words(place, 8)[:-4], "--engine", "inline")
