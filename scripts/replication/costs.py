@@ -16,7 +16,7 @@ import numpy as np
 
 from genre_models.durable import write_text
 from genre_models.families import FAMILIES
-from genre_models.framework import import_keras
+from genre_models.framework import prepare_backend
 from search.problems import Problems
 from search.space_file import read_space_file
 
@@ -71,7 +71,7 @@ def costs(studies_dir: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         return json.loads(file.read_text(encoding="utf-8"))
     from genre_models.features.handcrafted import feature_names
 
-    import_keras()
+    prepare_backend(None)
     tell("costs of the FMA slides' networks")
     found: dict[str, Any] = {"features": len(feature_names())}
     for units in FEEDFORWARD:
