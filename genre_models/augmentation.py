@@ -18,7 +18,7 @@ from keras import layers, ops
 
 
 class _TrainingOnly(layers.Layer):
-    """A layer that draws from its own generator in training and does nothing otherwise."""
+    """A layer that draws from its own generator in training, in the subclass's ``change(items)``, and does nothing otherwise."""
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
@@ -26,9 +26,6 @@ class _TrainingOnly(layers.Layer):
 
     def call(self, items, training: bool = False):
         return self.change(items) if training else items
-
-    def change(self, items):
-        raise NotImplementedError
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -151,7 +151,7 @@ def tell_results(
     console.print(f"dashboard:   python -m search.dashboard{studies}", markup=False, highlight=False)
     if caveat:
         console.print(f"never:       a look at held-out tracks with this study. {caveat}", markup=False, highlight=False)
-    else:
+    elif any(t.is_full for t in finished.trials):  # else there is no winner to look at
         console.print(f"next:        python scripts/final_eval.py --study {config.study}{studies}", markup=False, highlight=False)
     if finished.failing:
         return SearchError.exit_code

@@ -20,25 +20,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search.errors import SearchError
-from search.space import ChoiceDomain, FloatDomain, IntDomain, Parameter
-
 if TYPE_CHECKING:
     import optuna
 
     from scripts.peers.opened import Opened
-
-
-def suggest(trial: optuna.Trial, name: str, parameter: Parameter) -> Any:
-    """Ask Optuna for a value of a parameter's domain."""
-    domain = parameter.domain
-    if isinstance(domain, IntDomain):
-        return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    if isinstance(domain, FloatDomain):
-        return trial.suggest_float(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    if isinstance(domain, ChoiceDomain):
-        return trial.suggest_categorical(name, domain.values)
-    raise SearchError(f"parameter {name} can't be asked for: {domain!r}")
 
 
 class Objective:
@@ -81,6 +66,7 @@ class Objective:
         return (max if self._maximizes else min)(row[self._metric] for row in rows)
 
     def _spec(self, trial: optuna.Trial) -> dict[str, Any]:
+        from search.drawing import suggest
         from search.trial import trial_seed
 
         config = self._opened.config
