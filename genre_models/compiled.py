@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from genre_models import objective
-from genre_models.batch_norm import settle
+from genre_models.batch_norm import Settler, settle
 from genre_models.errors import GenreModelsError
 from genre_models.families import FAMILIES
 from genre_models.fitted import Data
@@ -155,7 +155,7 @@ def _callbacks(params: Mapping[str, Any], epochs: int) -> list[keras.callbacks.C
 class SettledBatchNorm(keras.callbacks.Callback):
     """Measures batch statistics anew before each validation, as trials do (`genre_models.batch_norm.settle`)."""
 
-    def __init__(self, settler: keras.Model, data: Data, batch_size: int, seed: int) -> None:
+    def __init__(self, settler: Settler, data: Data, batch_size: int, seed: int) -> None:
         super().__init__()
         self._settler, self._data, self._batch_size, self._seed, self._epoch = settler, data, batch_size, seed, 0
 

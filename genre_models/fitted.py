@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import keras
 import numpy as np
 
 from genre_models.batches import even_batches
 from genre_models.segments import by_owner, by_track, grid_windows, items_of, segments_of
+
+if TYPE_CHECKING:
+    from genre_models.batch_norm import Settler
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -49,8 +52,8 @@ class Network:
         From features as cached to probabilities; what is saved.
     trainer : keras.Model
         From features as cached to logits, with augmentation.
-    settler : keras.Model or None
-        The core without dropout, where batch norm is to be measured anew before the network is used (see `settle`); None where it is not.
+    settler : Settler or None
+        The core without dropout, where batch norm is to be measured anew before the network is used (`batch_norm.settle`); None where it is not.
     finish : callable or None
         ``finish(core) -> keras.Model``: the model to be saved, from the features of a corpus, where the core takes something further on,
         such as the output of a pretrained network. None where the core is the model.
@@ -58,7 +61,7 @@ class Network:
 
     core: keras.Model
     trainer: keras.Model
-    settler: keras.Model | None = None
+    settler: Settler | None = None
     finish: Callable[[keras.Model], keras.Model] | None = None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from genre_models.augmentation import augmentation_layers
+from genre_models.batch_norm import Settler, applied, applied_in_training
 from genre_models.families.cnn import block_filters, pool_size
 from genre_models.fitted import POLICIES, Network
 
@@ -48,21 +49,14 @@ def build(
     body = [*_blocks(params, policy, seeds), *_head(params, n_classes, policy, seeds)]
     inputs = keras.Input(tuple(input_shape), dtype=input_dtype, name="features")
     scaled = layers.Rescaling(1 / 255, dtype="float32", name="scale")(inputs) if input_dtype == "uint8" else inputs
-    logits = _apply(body, _apply(augmentation, scaled))
-    probabilities = layers.Softmax(dtype="float32", name="probabilities")(_apply(body, scaled))
+    logits = applied_in_training(body, applied(augmentation, scaled))
+    probabilities = layers.Softmax(dtype="float32", name="probabilities")(applied(body, scaled))
     core = keras.Model(inputs, probabilities, name="cnn")
     trainer = keras.Model(inputs, layers.Activation("linear", dtype="float32", name="logits")(logits), name="cnn_training")
     settler = None
     if params["batch_norm"] and params["batch_norm_statistics"] == "measured":
-        kept = [layer for layer in body if not isinstance(layer, layers.Dropout)]
-        settler = keras.Model(inputs, _apply(kept, scaled), name="cnn_without_dropout")
+        settler = Settler.of(inputs, scaled, body)
     return Network(core, trainer, settler)
-
-
-def _apply(stack: Sequence[layers.Layer], x: Any) -> Any:
-    for layer in stack:
-        x = layer(x)
-    return x
 
 
 def _blocks(params: Mapping[str, Any], policy: str, seeds) -> list[layers.Layer]:

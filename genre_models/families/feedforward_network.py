@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from genre_models.batch_norm import Settler, applied, applied_in_training
 from genre_models.families.declaration import parse_widths
 from genre_models.fitted import POLICIES, Network
 
@@ -59,16 +60,15 @@ def build(
         body.insert(0, layers.Normalization(mean=mean, variance=np.square(deviation), dtype="float32", name="standardise"))
     probabilities = layers.Softmax(dtype="float32", name="probabilities")
     inputs = keras.Input(tuple(input_shape), dtype=input_dtype, name="features")
-    core = keras.Model(inputs, probabilities(_apply(body, inputs)), name="feedforward")
-    logits = layers.Activation("linear", dtype="float32", name="logits")(_apply(body, inputs))
+    core = keras.Model(inputs, probabilities(applied(body, inputs)), name="feedforward")
+    logits = layers.Activation("linear", dtype="float32", name="logits")(applied_in_training(body, inputs))
     settler = None
     if params["batch_norm"]:
-        kept = [layer for layer in body if not isinstance(layer, layers.Dropout)]
-        settler = keras.Model(inputs, _apply(kept, inputs), name="feedforward_without_dropout")
+        settler = Settler.of(inputs, inputs, body)
 
     def finish(trained: keras.Model) -> keras.Model:
         whole = vector_trunk(trunk)
-        return keras.Model(whole.inputs, probabilities(_apply(body, whole.output)), name="feedforward_whole")
+        return keras.Model(whole.inputs, probabilities(applied(body, whole.output)), name="feedforward_whole")
 
     return Network(core, keras.Model(inputs, logits, name="feedforward_training"), settler, None if trunk is None else finish)
 
@@ -84,12 +84,6 @@ def vector_trunk(trunk: Any) -> keras.Model:
     if len(whole.output.shape) == 2:
         return whole
     return keras.Model(whole.inputs, layers.Flatten(dtype="float32", name="vector")(whole.output))
-
-
-def _apply(stack: Sequence[layers.Layer], x: Any) -> Any:
-    for layer in stack:
-        x = layer(x)
-    return x
 
 
 def _body(params: Mapping[str, Any], n_classes: int, policy: str, seeds) -> list[layers.Layer]:

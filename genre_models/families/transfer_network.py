@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from genre_models.batch_norm import Settler, applied, applied_in_training
 from genre_models.families.declaration import parse_widths
 from genre_models.fitted import POLICIES, Data, Network
 from genre_models.moments import channel_moments
@@ -62,7 +63,7 @@ class Networks:
         tail, pool = trunk.tail(self._boundary, self._policy), trunk.pool()
         dtype = data.features(data.train_ids[:1]).dtype.name
         inputs = keras.Input(tuple(data.input_shape), dtype=dtype, name="features")
-        trained, settled = _apply(pool, tail(inputs)), _apply(pool, tail(inputs, training=False))
+        trained, settled = applied(pool, tail(inputs)), applied(pool, tail(inputs, training=False))
 
         def finish(core: keras.Model) -> keras.Model:
             whole = trunk.whole()
@@ -78,23 +79,16 @@ class Networks:
         return self._to_probabilities(whole.inputs, whole.output)
 
     def _to_probabilities(self, inputs: Any, x: Any) -> keras.Model:
-        return keras.Model(inputs, self._softmax(_apply(self._stack, x)), name="transfer")
+        return keras.Model(inputs, self._softmax(applied(self._stack, x)), name="transfer")
 
     def _network(self, inputs: Any, x: Any, settled: Any, finish: Callable[[keras.Model], keras.Model]) -> Network:
         """The network whose head takes `x`, a function of `inputs`; `settled` is the same without dropout."""
         core = self._to_probabilities(inputs, x)
-        logits = layers.Activation("linear", dtype="float32", name="logits")(_apply(self._stack, x))
+        logits = layers.Activation("linear", dtype="float32", name="logits")(applied_in_training(self._stack, x))
         settler = None
         if self._is_measured:
-            kept = [layer for layer in self._stack if not isinstance(layer, layers.Dropout)]
-            settler = keras.Model(inputs, _apply(kept, settled), name="transfer_without_dropout")
+            settler = Settler.of(inputs, settled, self._stack)
         return Network(core, keras.Model(inputs, logits, name="transfer_training"), settler, finish)
-
-
-def _apply(stack: Sequence[layers.Layer], x: Any) -> Any:
-    for layer in stack:
-        x = layer(x)
-    return x
 
 
 def _head(
