@@ -127,7 +127,8 @@ class Settings(_Section):
     """The engine's own keys of a space file.
 
     A new study tries the best configurations of the studies `warm_start` first, and its sampler learns from their trials.
-    With `frugal` it draws several configurations for each trial, and of these a cheap one is the likelier the cheaper it is.
+    With `frugal` it draws several configurations for each trial, and of these a cheap one is the likelier the cheaper it is. With `try_defaults` the first
+    trial of each family is what it declares as defaults, as near as the space comes to it.
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the
@@ -144,6 +145,7 @@ class Settings(_Section):
     prefer: str = "best"
     sampler: Literal["tpe", "random", "grid", "gp", "cmaes"] = "tpe"
     frugal: bool = False
+    try_defaults: bool = False
     warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     engine: Literal["ray", "inline", "keras-tuner", "ray-tune", "ray-tune-reuse"] = "ray"
@@ -213,6 +215,7 @@ class SearchConfig:
     prefer: str
     sampler: str
     frugal: bool
+    try_defaults: bool
     warm_start: list[str]
     seed: int
     engine: str
@@ -309,7 +312,8 @@ def load_space(
     family_sections = resolve_overrides(data.get("families"), tuple(families), sound, overridable, problems)
     if settings is not None:
         check_energy(settings.energy, settings.budget.kwh, settings.budget.kg_co2, problems)
-        check_frugal(settings.sampler, settings.frugal, settings.scheduler, settings.budget.resource, problems)
+        wanted = {"frugal": settings.frugal, "try_defaults": settings.try_defaults}
+        check_frugal(settings.sampler, wanted, settings.scheduler, settings.budget.resource, problems)
     for name in sorted(set() if settings is None else settings.resources.families):
         if name not in named:
             problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))

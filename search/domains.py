@@ -25,6 +25,11 @@ class IntDomain:
         """True if `value` can be drawn."""
         return type(value) is int and self.low <= value <= self.high and (value - self.low) % self.step == 0
 
+    def nearest(self, value: object) -> int:
+        """The value of the domain that is nearest to a number."""
+        steps = round((value - self.low) / self.step)
+        return self.low + self.step * min(max(steps, 0), (self.high - self.low) // self.step)
+
     def size(self) -> float:
         """Number of values."""
         return (self.high - self.low) // self.step + 1
@@ -53,6 +58,13 @@ class FloatDomain:
         steps = (value - self.low) / self.step
         return self.low < value < self.high and math.isclose(steps, round(steps), abs_tol=1e-6)
 
+    def nearest(self, value: object) -> float:
+        """The value of the domain that is nearest to a number."""
+        inside = min(max(float(value), self.low), self.high)
+        if self.step is None:
+            return inside
+        return self.low + self.step * min(round((inside - self.low) / self.step), int(self.size()) - 1)
+
     def size(self) -> float:
         """Number of values; infinite without a step."""
         if self.low == self.high:
@@ -73,6 +85,14 @@ class ChoiceDomain:
     def contains(self, value: object) -> bool:
         """True if `value` can be drawn."""
         return among(value, self.values)
+
+    def nearest(self, value: object) -> Any:
+        """The value itself, among numbers the nearest one, and else the first."""
+        if self.contains(value):
+            return next(own for own in self.values if same(own, value))
+        if all(_is_number(own) for own in (*self.values, value)):
+            return min(self.values, key=lambda own: abs(own - value))
+        return self.values[0]
 
     def size(self) -> float:
         """Number of values."""
@@ -101,6 +121,10 @@ class Fixed:
 
 
 Domain = IntDomain | FloatDomain | ChoiceDomain | Fixed
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def same(a: object, b: object) -> bool:

@@ -31,6 +31,7 @@ from search.study import StudyOwner
 from search.thrift import Thrift, declared_work
 from search.trial import Trial
 from search.warm_sources import Sources, settle
+from search.warm_start import declared_defaults
 from search.worker import Workplace
 
 
@@ -135,6 +136,8 @@ def drive(
             warm = settle(owner, sources, fingerprint, config.sampler)
             for text in warm.told if sources is not None else ():
                 monitor.note(text)
+            if config.try_defaults:
+                warm = replace(warm, queue=(*warm.queue, *declared_defaults(config.families)))
             thrift = Thrift(lambda family, sampled: declared_work(parts, family, sampled)) if config.frugal else None
             proposer = Proposer(config.families, config.sampler, config.seed, maximize, blocked=blocked, warm=warm, thrift=thrift, ladder=make_ladder(config))
             limits = Limits(budget.trials, budget.minutes, budget.epochs, budget.kwh, budget.kg_co2)

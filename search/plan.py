@@ -20,6 +20,8 @@ def plan_text(config: SearchConfig, folds: int = 1, cost: TypicalCost | None = N
         lines.append(f"a trial is trained {parts} times ({folds} folds, {config.repeats} repeats){rule}")
     if config.sampler == "grid":
         lines.append(_grid_text(config))
+    if config.try_defaults:
+        lines.append(f"first {'its defaults are' if len(config.families) == 1 else 'the defaults of each family are'} tried, as near as the space comes to them")
     if config.frugal:
         lines.append(f"frugal: of {CANDIDATES} configurations drawn for a trial one is tried, the likelier the fewer seconds it is predicted to take")
     trials, epochs = planned_trials(config), None

@@ -28,7 +28,7 @@ STAND_INS = 20
 
 @dataclass(frozen=True)
 class Configuration:
-    """One that another study has tried; `origin` is ``STUDY/NUMBER``, `sampled` the searched parameters by name."""
+    """One to try first: `origin` is ``STUDY/NUMBER``, or ``defaults of FAMILY``; `sampled` has the searched parameters by name."""
 
     origin: str
     family: str
@@ -203,6 +203,14 @@ def queue_of(taken: Sequence[Taken]) -> tuple[Configuration, ...]:
             distinct.append(configuration)
     first = [c for c in distinct if sum(c.family == d.family for d in distinct[: distinct.index(c)]) < FIRST_OF_FAMILY]
     return tuple([*first, *(c for c in distinct if c not in first)][:MOST_QUEUED])
+
+
+def declared_defaults(families: Mapping[str, FamilySpace]) -> tuple[Configuration, ...]:
+    """The configuration of each family that its declaration begins from, as near as the space comes to it."""
+    return tuple(
+        Configuration(f"defaults of {name}", name, space.sample(lambda parameter: parameter.domain.nearest(space.defaults[parameter.name])))
+        for name, space in families.items()
+    )
 
 
 def known_of(taken: Sequence[Taken]) -> tuple[Outsider, ...]:

@@ -52,17 +52,17 @@ def words(place: Path, trials: int) -> list[str]:
 def test_killed_and_gone_on_with_the_study_has_what_kerastuner_did(place: Path) -> None:
     log = place / "log.txt"
     with log.open("w") as out:
-        process = subprocess.Popen([sys.executable, *words(place, 8)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, *words(place, 14)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
     until(lambda: log.read_text().count("cnn: pruned") >= 2 or process.poll() is not None, 400, log.read_text)
     process.kill()
     process.wait()
-    done = command(*words(place, 8), seconds=500)
+    done = command(*words(place, 14), seconds=500)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report:" in done.stdout and "keras-tuner" in (place / "studies" / "tiny" / "report.html").read_text()
 
     view = read_study(place / "studies", "tiny")
     counted = {t.spec["peer"]["trial"]: t for t in view.trials if t.counts}
-    assert len(counted) == 8 == sum(t.counts for t in view.trials) and all(t.end is not None for t in view.trials)
+    assert len(counted) == 14 == sum(t.counts for t in view.trials) and all(t.end is not None for t in view.trials)
     files = [json.loads(file.read_text()) for file in (place / "studies/tiny/keras-tuner/search").glob("trial_*/trial.json")]
     theirs = {each["trial_id"]: each for each in files}
     assert set(theirs) == set(counted)
@@ -82,7 +82,7 @@ def test_killed_and_gone_on_with_the_study_has_what_kerastuner_did(place: Path) 
     assert promoted and any(t.is_full for t in promoted)
     assert not [params for params, n in Counter(str(t.params) for t in counted.values() if t not in promoted).items() if n > 1]
 
-    other = command(*words(place, 8)[:-4], "--engine", "inline")
+    other = command(*words(place, 14)[:-4], "--engine", "inline")
     assert other.returncode == 2 and "engine: study has keras-tuner, file has ray or inline" in other.stderr
     look = command("scripts/final_eval.py", "--study", "tiny", "--studies-dir", place / "studies", seconds=200)
     assert look.returncode == 0, look.stdout + look.stderr

@@ -98,6 +98,7 @@ def test_a_frugal_search_proposes_cheaper_configurations() -> None:
     ("text", "told"),
     [
         ("sampler: grid\nfrugal: true", "frugal: found true with sampler grid; must go with one of tpe, random, gp"),
+        ("sampler: grid\ntry_defaults: true", "try_defaults: found true with sampler grid; must go with one of tpe, random, gp"),
         ("scheduler: hyperband\nbudget: {resource: seconds, min_seconds: 3}", "budget.resource: found 'seconds' with scheduler hyperband; its rungs are in epochs"),
         ("budget: {resource: seconds}", "budget: resource: seconds needs min_seconds"),
         ("budget: {min_seconds: 3}", "budget: min_seconds is 3, but rungs are in epochs: add resource: seconds"),
