@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from scripts.ending import exit_code_of
 from scripts.peers.engines import ENGINES, MANY_TRIALS, chosen, variant, write_space
 from scripts.peers.environment import load
-from scripts.peers.records import append_line, missing_runs, read_lines, round_robin
+from scripts.peers.records import append_line, key_of, missing_runs, read_lines, round_robin
 from scripts.peers.running import Run, measure
 from search.errors import SearchError
 
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--minutes", type=float, default=12.0, metavar="M")
     p.add_argument("--cores", type=int, metavar="N", help="cores of each run (default: all that this process may use)")
     p.add_argument("--folds", type=int, default=5, metavar="K", help="winners are scored again on so many folds; 0: not at all (default: 5)")
+    p.add_argument("--rescore", action="store_true", help="measure nothing anew: score on folds the winners of those lines that have no such score, of studies in --work")
     p.add_argument("--kill-at-half", action="store_true", help="kill everything at half time and start the same command again")
     p.add_argument("--again", action="store_true", help="measure also what has a line")
     p.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
@@ -75,6 +76,8 @@ def run_all(options: argparse.Namespace) -> int:
         named = {"space_name": options.space.stem, "corpus": options.corpus or corpus_name(options.data, options.input)}
         order = round_robin(list(engines), options.seeds)
         runs = [Run(engine=engines[name], seed=seed, space=spaces[name], **common, **named) for name, seed in order]
+        if options.rescore:
+            return _rescore_all(runs, options)
         there = [] if options.again else read_lines(options.results)
         wanted = missing_runs([run.key for run in runs], there)
         print(f"{len(runs) - len(wanted)} of {len(runs)} runs have a line in {options.results}; load now {load()}", flush=True)
@@ -83,6 +86,16 @@ def run_all(options: argparse.Namespace) -> int:
             print(f"[{number} of {len(wanted)}] {run.engine.name}, seed {run.seed}, {run.minutes:g} minutes, {len(cores)} cores", flush=True)
             failed += not _measure(run, options)
     return 1 if failed else 0
+
+
+def _rescore_all(runs: list[Run], options: argparse.Namespace) -> int:
+    """What ``--folds 0`` left for later, when the cores need not be idle: a score does not depend on that."""
+    lines = {key_of(line): line for line in read_lines(options.results)}
+    waiting = [run for run in runs if not run.killed and "folds" not in lines.get(key_of(run.key), {"folds": None})]
+    for number, run in enumerate(waiting, start=1):
+        print(f"[{number} of {len(waiting)}] {run.engine.name}, seed {run.seed}: {options.folds} folds", flush=True)
+        append_line(options.results, lines[key_of(run.key)] | {"folds": _rescored(run, options.folds)})
+    return 0
 
 
 def _measure(run: Run, options: argparse.Namespace) -> bool:

@@ -74,6 +74,21 @@ def test_lines_add_up_and_the_newest_of_a_key_counts(tmp_path: Path) -> None:
     assert [(key["engine"], key["seed"]) for key in records.missing_runs(keys, found)] == [("optuna", 1)]
 
 
+def test_scores_on_folds_come_later_of_those_lines_that_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = tmp_path / "peers.jsonl"
+    bare = line(cores=len(os.sched_getaffinity(0)))
+    bare.pop("folds")
+    for each in (bare, bare | {"seed": 1, "folds": {"value": 0.7}}, bare | {"engine": "optuna"}):
+        records.append_line(results, each)
+    asked = []
+    monkeypatch.setattr(bench_peers, "_json_of", lambda words, run: asked.append(words) or {"value": 0.6, "words": words[0]})
+    monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--results", str(results), "--work", str(tmp_path), "--rescore"])
+    assert bench_peers.main() == 0 and bench_peers.main() == 0
+    found = {(each["engine"], each["seed"]): each.get("folds") for each in records.read_lines(results)}
+    assert found == {("ours", 0): {"value": 0.6, "words": "scripts.peers.rescoring"}, ("ours", 1): {"value": 0.7}, ("optuna", 0): None}
+    assert len(asked) == 1 and asked[0][asked[0].index("--study") + 1] == "ours-0-12"
+
+
 @pytest.mark.parametrize(("text", "wanted"), [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"engine": "ours"}', "has no seed, minutes")])
 def test_a_line_that_is_none_is_named(text: str, wanted: str, tmp_path: Path) -> None:
     path = tmp_path / "peers.jsonl"
