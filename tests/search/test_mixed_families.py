@@ -15,6 +15,7 @@ from tests.search.scripted_driver import FAMILIES, run, space_text
 
 
 def search(folder: Path, task: dict[str, Any], **changes: Any) -> Finished:
+    folder.mkdir(exist_ok=True)
     space = folder / "space.yaml"
     space.write_text(space_text(engine="inline", families="fast slow", **changes))
     return run(folder, load_space(space, FAMILIES, {}), task)
@@ -67,3 +68,13 @@ def test_what_is_to_be_confirmed_waits_for_its_family(tmp_path: Path) -> None:
     search(tmp_path, {}, **confirm)
     trials = read_study(tmp_path, "s").trials
     assert [t.end for t in trials if t.confirms == best.number] == ["full"] and read_study(tmp_path, "s").winner()
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "asha_promotion", "hyperband"])
+def test_the_first_configurations_may_all_be_refused(tmp_path: Path, scheduler: str) -> None:
+    seeds = range(6)  # of some of them the very first is refused, of others the first of a later bracket
+    for seed in seeds:
+        done = search(tmp_path / str(seed), {"widest": 3}, scheduler=scheduler, trials=14, seed=seed)
+        assert sum(t.counts for t in done.trials) == 14
+    refused = [t.end == "refused" for t in done.trials]
+    assert any(refused) and not all(refused)
