@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--table", metavar="FILE", help="features_30_sec.csv of the same tracks; without it G06 is left out")
     p.add_argument("--lists", nargs=2, metavar=("TRAIN", "VALIDATION"), help="also run each row on these lists of tracks")
     p.add_argument("--minutes", type=float, default=20, metavar="M", help="box of each row, with all its cores (default: 20)")
+    p.add_argument("--demo-minutes", type=float, default=5, metavar="M", help="box of each row on the demo corpus, which only shows that it runs (default: 5)")
     p.add_argument("--at-once", type=int, metavar="N", help="runs at a time, one core each (default: the cores there are)")
     p.add_argument("--only-page", action="store_true", help="run nothing, write the page from what has ended")
     p.add_argument("--page", type=Path, default=Path("docs/replication.md"), metavar="FILE", help="where to write it (default: docs/replication.md)")
@@ -77,16 +78,17 @@ def _interrupt(number: int, frame: object) -> None:
 def _replicate(options: argparse.Namespace) -> int:
     console = Console(soft_wrap=True, emoji=False, highlight=False, markup=False)
     corpus, studies_dir, at_once = _corpus(options), options.studies_dir.expanduser().resolve(), options.at_once or available_cores()
-    every = [*gtzan_rows(corpus), *fma_rows()]
-    wanted = [row for row in every if _is_wanted(row[0], options.rows)]
+    boxes = [(gtzan_rows(corpus), options.minutes), (fma_rows(), options.demo_minutes)]
+    every = [row for rows, _ in boxes for row in rows]
     _check(options, [row for row, _ in every])
     studies_dir.mkdir(parents=True, exist_ok=True)
     if not options.only_page:
-        Boxes(wanted, corpus, studies_dir, options.minutes, at_once, console.print).run()
+        for rows, minutes in boxes:
+            Boxes([row for row in rows if _is_wanted(row[0], options.rows)], corpus, studies_dir, minutes, at_once, console.print).run()
     measured = costs(studies_dir, console.print) if _is_wanted("costs", options.rows) and not options.only_page else _known_costs(studies_dir)
     faults = _faults(options, corpus, studies_dir, console)
     runs = list(dict.fromkeys(run for _, of in every for run in of))
-    write_text(options.page, write_page(studies_dir, corpus, runs, measured, options.minutes, at_once, faults, _command(options)))
+    write_text(options.page, write_page(studies_dir, corpus, runs, measured, (options.minutes, options.demo_minutes), at_once, faults, _command(options)))
     console.print(f"page: {options.page}")
     return 0
 
@@ -131,8 +133,9 @@ def _check(options: argparse.Namespace, known: Sequence[str]) -> None:
     for row in options.rows:
         if not any(name == row or name.startswith(f"{row} ") for name in [*names, *known]):
             raise SearchError(f"{row}: no such row; there are: {', '.join(names)}")
-    if options.minutes <= 0:
-        raise SearchError(f"--minutes {options.minutes:g}: must be more than 0")
+    for name, minutes in (("--minutes", options.minutes), ("--demo-minutes", options.demo_minutes)):
+        if minutes <= 0:
+            raise SearchError(f"{name} {minutes:g}: must be more than 0")
     if options.at_once is not None and options.at_once < 1:
         raise SearchError(f"--at-once {options.at_once}: must be 1 or more")
     if not options.page.expanduser().absolute().parent.is_dir():

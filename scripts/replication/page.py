@@ -21,7 +21,7 @@ HEAD = """# Earlier systems: what was claimed, and what comes out
 
     {command}
 
-writes this page: each row's preset (`spaces/references/`, [presets](presets.md)) is run on the corpus at hand, within {minutes:g} minutes a row on {cores} cores; finished rows are kept, and the same
+writes this page: each row's preset (`spaces/references/`, [presets](presets.md)) is run on the corpus at hand, within {minutes:g} minutes a row on {cores} cores ({demo:g} where that is the demo corpus); finished rows are kept, and the same
 command goes on where it was stopped. {when}
 
 Scores are of validation tracks, which the network was not trained on, never of held-out ones: nothing here looks at a test split. Where a report stops early, the score is that of the
@@ -35,7 +35,7 @@ the report can't be had from what it says, not that it is false.
 
 
 def write_page(
-    studies_dir: Path, corpus: Corpus, runs: Sequence[Run], costs: Mapping[str, Any], minutes: float, at_once: int, faults: str, command: str
+    studies_dir: Path, corpus: Corpus, runs: Sequence[Run], costs: Mapping[str, Any], minutes: tuple[float, float], at_once: int, faults: str, command: str
 ) -> str:
     """The page's text.
 
@@ -47,7 +47,8 @@ def write_page(
         All that the rows ask for, to be counted.
     costs : mapping
         From `scripts.replication.costs`; empty where they were not measured.
-    minutes : float
+    minutes : (float, float)
+        Of a row on the corpus, and of one on the demo corpus.
     at_once : int
     faults : str
         The section on what the reports got wrong; "" where it was not measured.
@@ -55,7 +56,7 @@ def write_page(
         That writes this page.
     """
     rows, others = gtzan(studies_dir, corpus), [*counts(costs), *fma(studies_dir)]
-    parts = [HEAD.format(command=command, minutes=minutes, cores=at_once, margin=100 * MARGIN, when=_when(studies_dir, runs))]
+    parts = [HEAD.format(command=command, minutes=minutes[0], demo=minutes[1], cores=at_once, margin=100 * MARGIN, when=_when(studies_dir, runs))]
     parts += ["## GTZAN", _splits(studies_dir, corpus, runs), markdown(rows)]
     parts += ["## FMA-small", "There is no FMA corpus on the machine of this page. What needs none is compared; that a preset runs is shown on the embedded demo corpus, whose scores mean nothing beside FMA's.", markdown(others)]
     if costs:
