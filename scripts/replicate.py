@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--table", metavar="FILE", help="features_30_sec.csv of the same tracks; without it G06 is left out")
     p.add_argument("--lists", nargs=2, metavar=("TRAIN", "VALIDATION"), help="also run each row on these lists of tracks")
     p.add_argument("--minutes", type=float, default=20, metavar="M", help="box of each row, with all its cores (default: 20)")
-    p.add_argument("--demo-minutes", type=float, default=5, metavar="M", help="box of each row on the demo corpus, which only shows that it runs (default: 5)")
+    p.add_argument("--demo-minutes", type=float, default=3, metavar="M", help="box of each row on the demo corpus, which only shows that it runs (default: 3)")
     p.add_argument("--at-once", type=int, metavar="N", help="runs at a time, one core each (default: the cores there are)")
     p.add_argument("--only-page", action="store_true", help="run nothing, write the page from what has ended")
     p.add_argument("--page", type=Path, default=Path("docs/replication.md"), metavar="FILE", help="where to write it (default: docs/replication.md)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def test_killed_and_gone_on_with_the_study_has_what_kerastuner_did(place: Path) 
     with log.open("w") as out:
         process = subprocess.Popen([sys.executable, *words(place, 14)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
     until(lambda: log.read_text().count("cnn: pruned") >= 2 or process.poll() is not None, 400, log.read_text)
+    # Not while KerasTuner writes its state, which it does between two trials and not atomically: it can't read half a file.
+    ended = len(read_study(place / "studies", "tiny").trials)
+    until(lambda: len(read_study(place / "studies", "tiny").trials) > ended or process.poll() is not None, 60, log.read_text)
+    time.sleep(0.3)
     process.kill()
     process.wait()
     done = command(*words(place, 14), seconds=500)
