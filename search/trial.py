@@ -101,8 +101,13 @@ class Trial:
 
     @property
     def warm_start_of(self) -> str | None:
-        """``STUDY/NUMBER`` of the trial of another study whose configuration this one tries, if any."""
+        """Where its configuration comes from, if the sampler did not propose it: ``STUDY/NUMBER``, a trial of another study, or ``defaults of FAMILY``."""
         return self.spec.get("warm_start_of")
+
+    @property
+    def has_defaults(self) -> bool:
+        """True if it tries what its family declares as defaults."""
+        return self.warm_start_of == defaults_of(self.family)
 
     @property
     def parts(self) -> int:
@@ -149,6 +154,11 @@ def standing(trial: Trial, level: int, maximize: bool) -> float | None:
     """What a trial stands with at a rung that it passed or skipped: its best up to there, or where it reported nothing so early its best."""
     value = trial.best(maximize, level)
     return trial.best(maximize) if value is None else value
+
+
+def defaults_of(family: str) -> str:
+    """What `Trial.warm_start_of` says of a family's declared defaults."""
+    return f"defaults of {family}"
 
 
 def trial_seed(study_seed: int, number: int) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from search.domains import ChoiceDomain, FloatDomain, plain, same
 from search.ranking import places, rank_of
 from search.space import FamilySpace, Parameter
-from search.trial import End, Trial
+from search.trial import End, Trial, defaults_of
 
 #: Configurations that are tried first: so many in all, and of the first ones so many of a family.
 MOST_QUEUED, FIRST_OF_FAMILY = 5, 2
@@ -208,7 +208,7 @@ def queue_of(taken: Sequence[Taken]) -> tuple[Configuration, ...]:
 def declared_defaults(families: Mapping[str, FamilySpace]) -> tuple[Configuration, ...]:
     """The configuration of each family that its declaration begins from, as near as the space comes to it."""
     return tuple(
-        Configuration(f"defaults of {name}", name, space.sample(lambda parameter: parameter.domain.nearest(space.defaults[parameter.name])))
+        Configuration(defaults_of(name), name, space.sample(lambda parameter: parameter.domain.nearest(space.defaults[parameter.name])))
         for name, space in families.items()
     )
 

@@ -24,6 +24,8 @@ def winner_lines(selection: Selection, metric: str) -> list[str]:
     if selection.prefer is not None:
         price = "" if (told := selection.prefer.price_text(winner.trial)) is None else f" ({told})"
         lines.append(f"  by prefer: {selection.prefer}: the cheapest{price} of those near the best, trial {best.trial.number} with {best.value:.3f}")
+    if winner.trial.has_defaults and winner is best:
+        lines.append("  it has the defaults of its family, which were tried first: no other configuration scored higher")
     lines += _worth(selection)
     lines += _ties(selection)
     return lines

@@ -75,7 +75,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
     tiles += [] if view.run.get("caveat") else _held_out(look, looks)
-    sentences = [_what_was_done(view, selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
+    sentences = [_what_was_done(view, selection, scale), *_defaults(selection), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
         return Verdict(headline, tuple(tiles), (*sentences, *_against_expected(selection, scale, look), *_quote(look)))
@@ -99,6 +99,12 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
     epochs = "" if winner.trial.is_at_once else f" Its best epoch was {winner.trial.outcome.get('best_epoch', '?')} of {winner.trial.spec.get('epochs', '?')}."
     which = "the best" if selection.prefer is None else "the one chosen"
     return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
+
+
+def _defaults(selection: Selection) -> list[str]:
+    if not selection.winner.trial.has_defaults or selection.winner is not selection.contenders[0]:
+        return []
+    return ["It has the defaults of its family, which were tried first: the search found no configuration that scored higher."]
 
 
 def _preference(selection: Selection, scale: Scale) -> list[str]:

@@ -9,6 +9,7 @@ from search.report.families import family_rows
 from search.report.scores import Scale
 from search.report.verdict import Verdict, judge, selection_of
 from search.study_view import StudyView
+from search.winner import winner_lines
 from tests.search.report.views import first, full, look, stopped, view_of
 
 
@@ -31,6 +32,16 @@ def test_the_winner_its_interval_its_ties_and_how_to_get_the_number_that_is_miss
     assert "4 configurations were tried in 10 minutes, 3 of them to the end; trial 0 is the best, with 75.0 % accuracy." in text
     assert "can't be told apart from 1 of the other 2 (paired test, 95 %): trial 1." in text
     assert told.command == "LOOK" and "number to quote is still missing" in told.ask
+
+
+def test_a_winner_that_has_the_defaults_is_said_to_be_nothing_that_was_found(two: StudyView) -> None:
+    assert not any("defaults" in sentence for sentence in verdict_of(two).sentences)
+    two.trials[1].spec["warm_start_of"] = "defaults of cnn"
+    assert not any("defaults" in sentence for sentence in verdict_of(two).sentences)
+    two.trials[0].spec["warm_start_of"] = "defaults of cnn"
+    assert any("the search found no configuration that scored higher" in sentence for sentence in verdict_of(two).sentences)
+    selection, _ = selection_of(two, resampling)
+    assert any("it has the defaults of its family" in line for line in winner_lines(selection, "val_accuracy"))
 
 
 def test_a_winner_that_nobody_ties_with_is_said_to_be_better() -> None:
