@@ -67,7 +67,7 @@ def killed_on_its_way(place: Path) -> None:
 @pytest.mark.timeout(420)
 def test_killed_and_gone_on_with_its_rungs_are_those_of_the_seconds_that_were_trained(tmp_path: Path) -> None:
     render_demo(tmp_path / "music", seed=1, tracks_per_style=8, seconds=2.0)
-    (tmp_path / "frugal.yaml").write_text(SPACE)
+    (tmp_path / "frugal.yaml").write_text(SPACE.replace("max_epochs: 12", "max_epochs: 48"))  # long enough that the kill meets one that has saved its state
     killed_on_its_way(tmp_path)
     before = {t.number: (t.end, t.reports, t.seconds) for t in study(tmp_path).trials if t.end is not None}
     done = command(*words(tmp_path), seconds=200)
