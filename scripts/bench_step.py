@@ -185,7 +185,8 @@ def _compiled(network: Any, **how: Any) -> Any:
     import keras
 
     loss, metric = keras.losses.CategoricalCrossentropy(from_logits=True), keras.metrics.CategoricalAccuracy(name="accuracy")
-    network.trainer.compile(keras.optimizers.Adam(1e-3), loss, metrics=[metric], **{"jit_compile": False} | how)
+    network.trainer.compile(optimizer := keras.optimizers.Adam(1e-3), loss, metrics=[metric], **{"jit_compile": False} | how)
+    optimizer.build(network.trainer.trainable_variables)  # as a trial does: else the first step is traced twice
     return network.trainer
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.replication import plan
-from scripts.replication.boxes import DONE, ending_of
+from scripts.replication.boxes import CUT, DONE, ending_of
 from scripts.replication.costs import FEEDFORWARD, NETWORKS
 from scripts.replication.results import Outcome, Row
 from scripts.replication.trainings import view_of
@@ -43,6 +43,9 @@ def _ran(studies_dir: Path, preset: str) -> Outcome:
     ended, view = ending_of(studies_dir, run), view_of(studies_dir, run)
     if ended is None or view is None:
         return Outcome("demo corpus", "" if ended is None else ended.why, "", "not run")
+    if ended.how == CUT:
+        tried = [trial for trial in view.trials if trial.reports]
+        return Outcome("demo corpus", f"runs: cut by the box after {sum(len(t.reports) for t in tried)} epochs of {len(tried)} configurations", "no FMA corpus here", CANNOT_TELL)
     if ended.how != DONE:
         return Outcome("demo corpus", f"{ended.how} {ended.why}".strip(), "", CANNOT_TELL)
     full = sum(trial.is_full for trial in view.trials)
