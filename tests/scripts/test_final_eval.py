@@ -1,4 +1,4 @@
-"""The command that takes the look: what it prints and writes, what it refuses, and that no kill makes two looks of one."""
+"""The command that takes the look: what it prints and writes, what it refuses."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,48 +16,14 @@ import pytest
 from genre_models import card, verdict
 from genre_models.errors import CorpusError
 from genre_models.evidence import read_looks
-from genre_models.seal import Seal
 from scripts import final_eval
 from search import run
 from search.report.repeating import preference_of_look
 from search.study_view import read_study
 from tests import fake_family, tiny_study
-from tests.scripts import killed_look
+from tests.scripts.look_studies import command, files, made, made_several, seal_of, several, studies  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A finished study and its corpus, made once and copied for each test."""
-    folder = tmp_path_factory.mktemp("made")
-    corpus = tiny_study.make_corpus(folder / "corpus")
-    tiny_study.make_study(folder / "studies", "one", corpus)
-    return folder
-
-
-@pytest.fixture
-def studies(made, tmp_path, monkeypatch):
-    fake_family.install(monkeypatch)
-    monkeypatch.setattr(final_eval, "write_report", lambda *told: None)  # tests/scripts/test_report.py has the page
-    shutil.copytree(made / "studies", tmp_path / "studies")
-    return tmp_path / "studies"
-
-
-def command(studies, *more):
-    return final_eval.main(["--studies-dir", str(studies), *more])
-
-
-def seal_of(studies, name="one"):
-    return Seal(studies / ".seals", json.loads((studies / name / "run.json").read_text())["split_id"])
-
-
-def scores(studies):
-    """What must be the same however often the look was interrupted."""
-    metrics = json.loads((studies / "one" / "final" / "metrics.json").read_text())
-    for key in ("train_seconds", "peak_ram_evaluation_mib", "cost", "latency", "disk_bytes", "files"):  # the last two are of a file with times in it
-        metrics.pop(key)
-    return metrics, (studies / "one" / "final" / "predictions.csv").read_text()
 
 
 def test_the_verdict_is_told_and_written(studies, capsys):
@@ -326,26 +290,6 @@ def test_demo_is_said_wherever_a_number_is(studies, capsys, monkeypatch):
     assert "**demo**" in (folder / "card.md").read_text()
 
 
-def files(folder):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.fixture(scope="module")
-def made_several(made, tmp_path_factory):
-    """A study of three families, made once and copied for each test; the fourth trial is the worse one of its family."""
-    folder = tmp_path_factory.mktemp("several")
-    several = {"values": (0.7, 0.5, 0.6, 0.55), "families": ("fake", "fitted", "other", "other")}
-    tiny_study.make_study(folder / "studies", "one", made / "corpus", **several)
-    return folder
-
-
-@pytest.fixture
-def several(made_several, tmp_path, monkeypatch):
-    fake_family.install(monkeypatch)
-    shutil.copytree(made_several / "studies", tmp_path / "studies")
-    return tmp_path / "studies"
-
-
 def test_the_best_of_each_family_takes_part_in_one_look(several, capsys):
     assert command(several, "--also", "families") == 0
     told = capsys.readouterr().out
@@ -413,127 +357,6 @@ def test_a_winner_without_epochs_was_fitted(studies, made, capsys):
     assert (metrics["epochs"], metrics["model"]) == (None, "model.skops")
     assert "- Fitted to all 24 development tracks in" in card and not re.search(r"\bepochs?\b", card)
     assert f"`model/model.skops` (SHA-256 `{metrics['model_sha256']}`)" in card
-
-
-@pytest.fixture(scope="module")
-def undisturbed(made, tmp_path_factory):
-    """The scores of a look that nobody interrupted."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    shutil.copytree(made / "studies", folder / "studies")
-    code, told = killed_look.run(["--studies-dir", str(folder / "studies")], folder)
-    assert code == 0, told
-    return scores(folder / "studies")
-
-
-@pytest.mark.parametrize("point", killed_look.POINTS)
-def test_a_killed_look_is_completed_as_the_same_look(point, studies, undisturbed, tmp_path):
-    arguments = ["--studies-dir", str(studies)]
-    code, told = killed_look.run(arguments, tmp_path, kill_at=point)
-    assert code == -signal.SIGKILL, told
-    before = seal_of(studies).looks()
-    opened = point not in ("before retrain", "in retrain", "before opened", "opened is torn")
-    assert len(before) == opened
-    code, told = killed_look.run(arguments, tmp_path)
-    assert code == 0, told
-    (look,) = seal_of(studies).looks()
-    assert look.number == 1
-    assert look.closed is not None
-    if opened:
-        assert look.opened == before[0].opened
-        assert ("nothing is evaluated" if point == "after closed" else "completing look 1") in told
-    assert scores(studies) == undisturbed
-    assert list((studies / "one" / "final").glob(".*")) == [], "no half-written file is left"
-
-
-@pytest.mark.parametrize("point", killed_look.POINTS_OF_SEVERAL)
-def test_a_killed_look_at_several_is_completed_with_the_same_models(point, several, tmp_path):
-    """Also where the command that completes it does not ask for them: what is evaluated is what is on the receipt."""
-    arguments = ["--studies-dir", str(several), "--also", "families"]
-    assert killed_look.run(arguments, tmp_path, kill_at=point)[0] == -signal.SIGKILL
-    before, folder = seal_of(several).looks(), several / "one" / "final"
-    opened = "retrain" not in point and point != "before opened"
-    assert len(before) == opened
-    assert opened or not list(folder.glob("predictions*"))
-    code, told = killed_look.run(arguments[:2] if opened else arguments, tmp_path)
-    assert code == 0, told
-    (look,) = seal_of(several).looks()
-    assert not opened or look.opened == before[0].opened
-    assert set(look.closed["also"]) == {"other", "fitted"}
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert [(entry["family"], entry["accuracy"]) for entry in metrics["also"]] == [
-        (family, look.closed["also"][family]["accuracy"]) for family in ("other", "fitted")
-    ]
-    assert not [name for name in files(folder) if name.startswith(".")], "no half-written file is left"
-
-
-def test_what_a_killed_look_at_several_left_before_its_receipt_is_no_part_of_the_next(several, tmp_path):
-    arguments = ["--studies-dir", str(several)]
-    assert killed_look.run([*arguments, "--also", "families"], tmp_path, kill_at="before opened")[0] == -signal.SIGKILL
-    assert (several / "one" / "final" / "also" / "fitted" / "model.skops").exists()
-    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
-    assert killed_look.run(arguments, tmp_path)[0] == 0
-    assert not (several / "one" / "final" / "also").exists()
-
-
-def test_an_open_look_is_not_completed_with_another_model_of_another_family(several, tmp_path):
-    arguments = ["--studies-dir", str(several), "--also", "families"]
-    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
-    path = several / "one" / "final" / "also" / "fitted" / "model.skops"
-    path.write_text("[1, 2, 3]")
-    code, told = killed_look.run(arguments, tmp_path)
-    assert (code, "also/fitted/model.skops (changed)" in told) == (3, True), told
-
-
-def test_a_killed_further_look_is_completed_too(studies, made, tmp_path):
-    tiny_study.make_study(studies, "two", made / "corpus", values=(0.9,))
-    assert killed_look.run(["--studies-dir", str(studies), "--study", "one"], tmp_path)[0] == 0
-    arguments = ["--studies-dir", str(studies), "--study", "two", "--again", "why not"]
-    assert killed_look.run(arguments, tmp_path, kill_at="after evaluate")[0] == -signal.SIGKILL
-    code, told = killed_look.run(arguments, tmp_path)
-    assert (code, "completing look 2" in told) == (0, True), told
-    assert [(look.number, look.closed is not None) for look in seal_of(studies).looks()] == [(1, True), (2, True)]
-
-
-def test_a_file_that_broke_while_a_look_was_open_is_named(studies, made, tmp_path):
-    arguments = ["--studies-dir", str(studies), "--data", str(tmp_path / "corpus")]
-    shutil.copytree(made / "corpus", tmp_path / "corpus")
-    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
-    (look,) = seal_of(studies).looks()
-    track = sorted(look.opened["tracks"])[0]
-    path = tmp_path / "corpus" / f"{track}.png"
-    whole = path.read_bytes()
-    path.write_bytes(b"no picture")
-    code, told = killed_look.run(arguments, tmp_path)
-    assert code == 2
-    assert f"Held-out tracks that changed or are gone: {track}." in told
-    assert seal_of(studies).looks() == (look,)
-    path.write_bytes(whole)
-    assert killed_look.run(arguments, tmp_path)[0] == 0
-
-
-@pytest.mark.slow
-def test_a_real_network_in_a_real_process_survives_kill_9(made, tmp_path):
-    """Nothing is faked: the process is killed as soon as its receipt is on disk, and the same command completes the look."""
-    from genre_models.families import FAMILIES
-
-    spec = tiny_study.make_spec("cnn", FAMILIES["cnn"].defaults() | {"depth": 2, "filters": 8, "batch_size": 8})
-    tiny_study.make_study(tmp_path / "studies", "one", made / "corpus", spec=spec)
-    arguments = [sys.executable, "scripts/final_eval.py", "--studies-dir", str(tmp_path / "studies")]
-    killed = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    seal = seal_of(tmp_path / "studies")
-    while killed.poll() is None and not (seal.path.exists() and seal.path.stat().st_size):
-        time.sleep(0.005)
-    killed.kill()
-    assert killed.wait() == -signal.SIGKILL
-    (opened,) = seal.looks()
-    assert opened.closed is None
-    for said in ("completing look 1", "nothing is evaluated"):
-        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=100)
-        assert done.returncode == 0, done.stderr
-        assert said in done.stdout
-    (look,) = seal.looks()
-    assert look.opened == opened.opened
-    assert 0 <= look.closed["scores"]["accuracy"] <= 1
 
 
 def test_a_column_that_was_a_feature_then_and_is_none_now_is_said():
