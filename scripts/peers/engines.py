@@ -60,6 +60,7 @@ ENGINES: dict[str, Engine] = {
         Engine("ray-tune", words=("--engine", "ray-tune", "--trials", str(MANY_TRIALS)), changes=_FLOAT32),
         Engine("ray-tune-reuse", words=("--engine", "ray-tune-reuse", "--trials", str(MANY_TRIALS)), changes=_FLOAT32),
         Engine("optuna", module="scripts.peers.plain_optuna", changes=_FLOAT32, trials_at_once=False, total_minutes=False),
+        Engine("optuna-defaults", module="scripts.peers.plain_optuna", words=("--defaults",), changes=_FLOAT32, trials_at_once=False, total_minutes=False),
     )
 }
 

@@ -99,12 +99,16 @@ class _Reporting:
             raise optuna.TrialPruned(f"trial was pruned at epoch {epoch + 1}")
 
 
-def search(space: Path, source: str | None, study: str, studies_dir: Path, minutes: float, seed: int) -> None:
-    """Search for so many minutes from the first trial on; what is running then is still finished, as Optuna does it."""
+def search(space: Path, source: str | None, study: str, studies_dir: Path, minutes: float, seed: int, defaults: bool = False) -> None:
+    """Search for so many minutes from the first trial on; what is running then is still finished, as Optuna does it.
+
+    With `defaults` it is told to begin with the families' declared defaults, as ours does where a space says ``try_defaults``.
+    """
     import optuna
 
     from genre_models.framework import import_keras
     from scripts.peers.opened import open_space
+    from search.warm_start import declared_defaults
 
     opened = open_space(space, source, seed, studies_dir)
     folder = studies_dir / study
@@ -120,6 +124,9 @@ def search(space: Path, source: str | None, study: str, studies_dir: Path, minut
         pruner=optuna.pruners.HyperbandPruner(min_resource=budget.min_epochs, max_resource=budget.max_epochs, reduction_factor=budget.reduction_factor),
     )
     objective = Objective(opened)
+    for each in declared_defaults(opened.config.families) if defaults else ():
+        named = {f"{each.family}/{name}": value for name, value in each.sampled.items()}
+        made.enqueue_trial(named | ({"family": each.family} if len(opened.config.families) > 1 else {}), skip_if_exists=True)
     made.optimize(objective, timeout=60 * minutes)
 
 
@@ -131,9 +138,10 @@ def main() -> int:
     parser.add_argument("--studies-dir", type=Path, required=True)
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--defaults", action="store_true")
     o = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    search(o.space, o.data, o.study, o.studies_dir.resolve(), o.minutes, o.seed)
+    search(o.space, o.data, o.study, o.studies_dir.resolve(), o.minutes, o.seed, o.defaults)
     return 0
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import psutil
 import pytest
 
@@ -304,12 +305,15 @@ def test_optuna_and_ours_for_real(tmp_path: Path) -> None:
 
     corpus, results = make_corpus(tmp_path / "corpus", per_class=20), tmp_path / "peers.jsonl"
     (tmp_path / "tiny.yaml").write_text(SPACE.replace("FOLDER", str(corpus)))
-    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna", "ours-float32", "--seeds", "0", "--minutes", "0.15", "--folds", "2"]
+    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna-defaults", "ours-float32", "--seeds", "0", "--minutes", "0.15", "--folds", "2"]
     command = [sys.executable, "scripts/bench_peers.py", *words, "--results", results, "--work", tmp_path / "work", "--cores", str(min(2, len(os.sched_getaffinity(0))))]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {each["engine"]: each for each in records.read_lines(results)}
-    assert found.keys() == {"optuna", "ours-float32"} <= ENGINES.keys()
+    assert found.keys() == {"optuna-defaults", "ours-float32"} <= ENGINES.keys()
+    database = tmp_path / "work" / "studies" / "optuna-defaults-0-0_15" / "study.db"
+    first = optuna.load_study(study_name=None, storage=f"sqlite:///{database}").trials[0]
+    assert first.params == first.system_attrs["fixed_params"], "it began with the defaults"
     for each in found.values():
         assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 9 and each["peak_mib"] > 200
         assert each["curve"] == [list(point) for point in curves.improvements(each["curve"], maximize=True)]
