@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from search.leaderboard import best_of_each
 from search.selection import Contender, Paired, Selection
+from search.trial import Trial
 
 #: Trials that are named one by one, at most.
 _NAMED = 8
@@ -29,6 +32,22 @@ def winner_lines(selection: Selection, metric: str) -> list[str]:
     lines += _worth(selection)
     lines += _ties(selection)
     return lines
+
+
+def ahead_of(selection: Selection, trials: Iterable[Trial]) -> Trial | None:
+    """The best of the trials that wait to go on, if it is better already than the winner, which was trained to the end."""
+    sign = 1 if selection.maximize else -1
+    waiting = [t for t in trials if t.state == "WAITING" and t.reports and t.confirms is None and t.parts == 1]  # of several parts some may be worse
+    best = max(waiting, key=lambda t: sign * t.best(selection.maximize), default=None)
+    return best if best is not None and sign * best.best(selection.maximize) > sign * selection.winner.value else None
+
+
+def ahead_lines(selection: Selection, trials: Iterable[Trial]) -> list[str]:
+    """A line about the trial that would win if it could go on; none where there is none."""
+    if (trial := ahead_of(selection, trials)) is None:
+        return []
+    at = f"{trial.best(selection.maximize):.3f} by epoch {max(trial.reports)} of {trial.spec['epochs']}"
+    return [f"  not at its end, but ahead of it: trial {trial.root}, {at}; the same command with more time goes on with it"]
 
 
 def _worth(selection: Selection) -> list[str]:

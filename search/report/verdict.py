@@ -10,6 +10,7 @@ from search.errors import StudyError
 from search.report.scores import Scale
 from search.selection import Selection, Statistics
 from search.study_view import StudyView
+from search.winner import ahead_of
 
 _NAMED = 6  # trials that are named one by one, at most
 
@@ -75,7 +76,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
     tiles += [] if view.run.get("caveat") else _held_out(look, looks)
-    sentences = [_what_was_done(view, selection, scale), *_defaults(selection), *_preference(selection, scale), *_ties(selection, scale), *_other_looks(looks, look, winner.trial.number)]
+    sentences = [_what_was_done(view, selection, scale), *_defaults(selection), *_preference(selection, scale), *_ties(selection, scale), *_ahead(view, selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
         return Verdict(headline, tuple(tiles), (*sentences, *_against_expected(selection, scale, look), *_quote(look)))
@@ -112,6 +113,15 @@ def _preference(selection: Selection, scale: Scale) -> list[str]:
     if selection.prefer is None or best is selection.winner:
         return []
     return [f"By the rule '{selection.prefer}' the cheapest of those near the best won; the highest score was trial {best.trial.number}'s, {scale.text(best.value)}."]
+
+
+def _ahead(view: StudyView, selection: Selection, scale: Scale) -> list[str]:
+    """Of a trial that waits and is better already; the page of a search that runs does not say so, which would be old in a minute."""
+    trial = ahead_of(selection, view.trials)
+    if trial is None or any(t.state == "RUNNING" for t in view.trials):
+        return []
+    at = f"{scale.text(trial.best(selection.maximize))} by epoch {max(trial.reports)} of {trial.spec['epochs']}"
+    return [f"Trial {trial.root} was not at its end, but ahead of it, with {at}: the same search with more time goes on with it."]
 
 
 def _expected(selection: Selection, scale: Scale) -> list[Tile]:

@@ -9,7 +9,7 @@ from search.report.families import family_rows
 from search.report.scores import Scale
 from search.report.verdict import Verdict, judge, selection_of
 from search.study_view import StudyView
-from search.winner import winner_lines
+from search.winner import ahead_lines, winner_lines
 from tests.search.report.views import first, full, look, stopped, view_of
 
 
@@ -42,6 +42,22 @@ def test_a_winner_that_has_the_defaults_is_said_to_be_nothing_that_was_found(two
     assert any("the search found no configuration that scored higher" in sentence for sentence in verdict_of(two).sentences)
     selection, _ = selection_of(two, resampling)
     assert any("it has the defaults of its family" in line for line in winner_lines(selection, "val_accuracy"))
+
+
+def test_a_trial_that_waits_and_is_ahead_already_is_named(two: StudyView) -> None:
+    waiting = stopped(4, 0.8, epochs=20)
+    waiting.state, waiting.end, waiting.spec["first"] = "WAITING", None, 2
+    behind = stopped(5, 0.5, epochs=20)
+    behind.state, behind.end = "WAITING", None
+    two.trials.append(behind)
+    assert not any("ahead of it" in sentence for sentence in verdict_of(two).sentences)
+    two.trials.append(waiting)
+    told = "Trial 2 was not at its end, but ahead of it, with 80.0 % by epoch 20 of 27: the same search with more time goes on with it."
+    assert told in verdict_of(two).sentences
+    selection, _ = selection_of(two, resampling)
+    assert ahead_lines(selection, two.trials) == ["  not at its end, but ahead of it: trial 2, 0.800 by epoch 20 of 27; the same command with more time goes on with it"]
+    two.trials[3].state = "RUNNING"
+    assert told not in verdict_of(two).sentences, "of a search that runs it would be old in a minute"
 
 
 def test_a_winner_that_nobody_ties_with_is_said_to_be_better() -> None:
