@@ -86,6 +86,8 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
         return Verdict(headline, tuple(tiles), (*sentences, "Nothing was held out, so there is no number that no choice was made by."))
     if looks:
         return Verdict(headline, tuple(tiles), tuple(sentences))
+    if _ahead(view, selection, scale):
+        return Verdict(headline, tuple(tiles), tuple(sentences), "Held-out tracks can be looked at once, so let the search go on first:", search_command)
     return Verdict(headline, tuple(tiles), tuple(sentences), "The number to quote is still missing: the score on tracks that no search has seen. It can be had once:", look_command)
 
 
@@ -93,7 +95,7 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
     counted, full = sum(t.counts for t in view.trials), len(selection.contenders)
     families = len({t.family for t in view.trials})
     minutes = view.elapsed_seconds / 60
-    spent = f" in {minutes:.0f} minutes" if 1 <= minutes < 120 else f" in {minutes / 60:.1f} hours" if minutes >= 120 else ""
+    spent = f" in {minutes:.0f} minute{'s' if round(minutes) != 1 else ''}" if 1 <= minutes < 120 else f" in {minutes / 60:.1f} hours" if minutes >= 120 else ""
     kinds = f" of {families} families" if families > 1 else ""
     winner = selection.winner
     folds = "" if winner.scored is winner.trial else f", scored again on {winner.scored.spec.get('folds')} folds"

@@ -53,7 +53,7 @@ def test_a_trial_that_waits_and_is_ahead_already_is_named(two: StudyView) -> Non
     assert not any("ahead of it" in sentence for sentence in verdict_of(two).sentences)
     two.trials.append(waiting)
     told = "Trial 2 was not at its end, but ahead of it, with 80.0 % by epoch 20 of 27: the same search with more time goes on with it."
-    assert told in verdict_of(two).sentences
+    assert told in verdict_of(two).sentences and verdict_of(two).command == "SEARCH"
     selection, _ = selection_of(two, resampling)
     assert ahead_lines(selection, two.trials) == ["  not at its end, but ahead of it: trial 2, 0.800 by epoch 20 of 27; the same command with more time goes on with it"]
     two.trials[3].state = "RUNNING"
