@@ -21,7 +21,7 @@ from search import run
 from search.report.repeating import preference_of_look
 from search.study_view import read_study
 from tests import fake_family, tiny_study
-from tests.scripts.look_studies import command, files, made, made_several, seal_of, several, studies  # noqa: F401 (fixtures)
+from tests.scripts.look_studies import command, files, made, made_several, scores, seal_of, several, studies  # noqa: F401 (fixtures)
 
 ROOT = Path(__file__).parents[2]
 
