@@ -35,11 +35,8 @@ def applied_in_training(stack: Sequence[layers.Layer], x: Any) -> Any:
     return applied([TrainedNorm(layer) if isinstance(layer, layers.BatchNormalization) else layer for layer in stack], x)
 
 
-class TrainedNorm(layers.Layer):
-    """A batch norm layer whose training step is computed by the backend's fused kernel, where it has one.
-
-    Keras computes batch norm from its parts, in nine passes over the items where a fused kernel has three. On one CPU core and 32 items of 64 x 64 x 8 in
-    float32, forth and back: 15.0 ms by Keras, 5.9 ms fused; of 32 x 32 x 16, 18.7 and 3.1 ms.
+class _OtherNorm(layers.Layer):
+    """A batch norm layer in another use.
 
     Parameters
     ----------
@@ -47,13 +44,24 @@ class TrainedNorm(layers.Layer):
         Over the last axis. Its weights are this layer's.
     """
 
+    use = ""
+
     def __init__(self, norm: layers.BatchNormalization, **kwargs: Any) -> None:
-        super().__init__(name=f"{norm.name}_trained", dtype=norm.dtype_policy, **kwargs)
+        super().__init__(name=f"{norm.name}_{self.use}", dtype=norm.dtype_policy, **kwargs)
         self.norm = norm
 
     def build(self, shape):
         if not self.norm.built:
             self.norm.build(shape)
+
+
+class TrainedNorm(_OtherNorm):
+    """Computes a training step by the backend's fused kernel, where it has one; Keras computes batch norm from single operations.
+
+    What that saves is measured in docs/benchmarks.md, "What is not training".
+    """
+
+    use = "trained"
 
     def call(self, items, training: bool = False):
         if not (training and self.norm.trainable):
@@ -64,8 +72,8 @@ class TrainedNorm(layers.Layer):
         return outputs
 
 
-class MeasuredNorm(layers.Layer):
-    """A batch norm layer that always takes the moments of its batch, and tells them.
+class MeasuredNorm(_OtherNorm):
+    """Always takes the moments of its batch, and tells them.
 
     Returns
     -------
@@ -73,13 +81,7 @@ class MeasuredNorm(layers.Layer):
         Items as the layer would give them in training; mean and variance float32 [shape=(channels,)].
     """
 
-    def __init__(self, norm: layers.BatchNormalization, **kwargs: Any) -> None:
-        super().__init__(name=f"{norm.name}_measured", dtype=norm.dtype_policy, **kwargs)
-        self.norm = norm
-
-    def build(self, shape):
-        if not self.norm.built:
-            self.norm.build(shape)
+    use = "measured"
 
     def call(self, items):
         return _normalised(items, self.norm)

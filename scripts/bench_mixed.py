@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ def timed(o: argparse.Namespace, space: Path, folder: Path, study: str, seed: in
         if reached is not None:
             family = watch.specs()[reached.number]["family"]
             process.send_signal(signal.SIGTERM)
-        process.wait(_END_SECONDS)
+            with suppress(subprocess.TimeoutExpired):  # it is killed then
+                process.wait(_END_SECONDS)
     finally:
         if process.poll() is None:
             process.kill()

@@ -23,7 +23,7 @@ from search.location import STORAGE_PATTERN, STORAGE_REMEDY
 from search.peers import OURS, PEERS
 from search.preference import read_preference
 from search.problems import Problems, nearest, shown
-from search.sampler_rules import check_frugal, check_sampler
+from search.sampler_rules import check_combinations, check_sampler
 from search.space import FamilySpace
 from search.space_file import read_space_file
 from search.task_section import validated
@@ -313,7 +313,7 @@ def load_space(
     if settings is not None:
         check_energy(settings.energy, settings.budget.kwh, settings.budget.kg_co2, problems)
         wanted = {"frugal": settings.frugal, "try_defaults": settings.try_defaults}
-        check_frugal(settings.sampler, wanted, settings.scheduler, settings.budget.resource, problems)
+        check_combinations(settings.sampler, wanted, settings.scheduler, settings.budget.resource, problems)
     for name in sorted(set() if settings is None else settings.resources.families):
         if name not in named:
             problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))

@@ -16,7 +16,7 @@ from search.space import FamilySpace, Parameter
 NEEDED = {"gp": "torch", "cmaes": "cmaes"}
 
 #: Samplers whose proposals are draws, so that one of several may be taken; a grid has an order, CMA-ES a population.
-FRUGAL = ("tpe", "random", "gp")
+DRAWN = ("tpe", "random", "gp")
 
 _OTHERWISE = "or write sampler: tpe"
 
@@ -55,13 +55,13 @@ def check_sampler(sampler: object, families: Iterable[str], spaces: Mapping[str,
             problems.add(("families", name), "found no parameter to search", "sampler cmaes needs one at least", remedy)
 
 
-def check_frugal(sampler: str, wanted: Mapping[str, bool], scheduler: str, resource: str, problems: Problems) -> None:
+def check_combinations(sampler: str, wanted: Mapping[str, bool], scheduler: str, resource: str, problems: Problems) -> None:
     """Add what can't be had: choice among proposals of samplers whose proposals have an order or a population, seconds of schedulers whose rungs are epochs.
 
     `wanted` has the keys that ask for the former, ``frugal`` and ``try_defaults``, and whether they do.
     """
-    for key in (key for key, is_wanted in wanted.items() if is_wanted and sampler not in FRUGAL):
-        problems.add((key,), f"found true with sampler {sampler}", f"must go with one of {', '.join(FRUGAL)}", f"take one of these, or take {key} out")
+    for key in (key for key, is_wanted in wanted.items() if is_wanted and sampler not in DRAWN):
+        problems.add((key,), f"found true with sampler {sampler}", f"must go with one of {', '.join(DRAWN)}", f"take one of these, or take {key} out")
     if resource == "seconds" and scheduler != "asha":
         problems.add(("budget", "resource"), f"found 'seconds' with scheduler {scheduler}", "its rungs are in epochs", "write scheduler: asha, or take resource out")
 

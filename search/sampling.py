@@ -19,7 +19,7 @@ from search import cma_es
 from search.drawing import drawing, suggest
 from search.grid import Grid
 from search.mirror import MOST_SHOWN, Mirror
-from search.sampler_rules import FRUGAL
+from search.sampler_rules import DRAWN
 from search.schedulers.ladder import EpochLadder, Ladder
 from search.shares import Shares
 from search.space import FamilySpace
@@ -82,7 +82,7 @@ class Proposer:
         self._mirror = Mirror(self._families, maximize, "values" if sampler in ("gp", "cmaes") else ranking, shown, ladder)
         self._grid = Grid(self._open) if sampler == "grid" else None
         self._shares = Shares(self._open)
-        self._thrift = thrift if sampler in FRUGAL else None
+        self._thrift = thrift if sampler in DRAWN else None
         self._warm, self._taken_over = warm, {}  # origin of a configuration of another study -> number of its trial here
 
     @property

@@ -101,8 +101,10 @@ class Hyperband:
 
     def ended(self, trial: Trial, requeued: bool) -> None:
         """Early stops stand at the rungs above with their value; failures lose at every rung."""
-        if trial.bracket is None or requeued or trial.bracket >= len(self._brackets):
-            return  # refused before it began, it would have been the first of its bracket
+        if trial.bracket is None or requeued:
+            return
+        if trial.end == End.REFUSED and trial.bracket >= len(self._brackets):
+            return  # before it began: it would have been the first of its bracket
         bracket = self._of(trial)
         bracket.alive.discard(trial.root)
         if trial.end == End.REFUSED:
