@@ -1,4 +1,4 @@
-"""Space files: what a good one gives, and what is said about bad ones."""
+"""Space files: what a good one gives (test_config_refusals.py has the bad ones)."""
 
 from __future__ import annotations
 
