@@ -39,7 +39,7 @@ def tell_corpus(data: Any, console: Console) -> None:
     lines = [f"corpus: {corpus.name}: {len(data.scan.rows) - len(unreadable)} readable {corpus.kind} tracks, {len(split.labels)} classes"]
     lines += [*corpus.notes, *split.notes]
     if unreadable:
-        lines.append(f"{len(unreadable)} files can't be decoded and are left out:")
+        lines.append("1 file can't be decoded and is left out:" if len(unreadable) == 1 else f"{len(unreadable)} files can't be decoded and are left out:")
         lines += [f"  {row.path}: {row.reason}" for row in unreadable[:10]]
         lines += [f"  … and {len(unreadable) - 10} more"] if len(unreadable) > 10 else []
     held_out = f"{len(split.test)} held out (sealed, split {split.split_id})" if split.test else "none held out (the lists name no test tracks)"
