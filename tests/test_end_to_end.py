@@ -73,7 +73,7 @@ def test_search_resume_look_and_seal(place: Path) -> None:
     first = search(place)
     assert first.returncode == 0, first.stdout + first.stderr
     assert not ray_processes() - ray_before, "no worker is left behind"
-    assert "broken.wav" in first.stdout and "1 files can't be decoded" in first.stdout
+    assert "broken.wav" in first.stdout and "1 file can't be decoded" in first.stdout
     assert "demo" in first.stdout and "Traceback" not in first.stdout + first.stderr
 
     study = place / "studies" / "tiny"
