@@ -3,6 +3,7 @@
     python scripts/bench_sampler.py cap                TPE that is shown all trials, or of at most so many the best tenth and the newest
     python scripts/bench_sampler.py warm               a cold start beside warm ones, from 60 trials on the same problem, a similar and a misleading one
     python scripts/bench_sampler.py warm --recorded    likewise on recorded learning curves (scripts/curves), the nearest to what is proposed
+    python scripts/bench_sampler.py defaults           declared defaults as the first trial, and further ones near them, at several distances from the optimum
 
 The function has eight parameters, an optimum drawn with the seed, and noise; a trial's curve rises to its value, and ASHA stops trials by it (27
 epochs, rungs at 3 and 9). Regret is what the configuration that would be named the winner lacks to the optimum, without the noise.
@@ -31,8 +32,8 @@ from search.sampling import Proposer
 from search.schedule import rungs
 from search.schedulers.stopping import Asha
 from search.space import ChoiceDomain, FamilySpace, FloatDomain, IntDomain, Parameter
-from search.trial import Decision, End, Trial
-from search.warm_start import WarmStart, known_of, queue_of, take_from
+from search.trial import Decision, End, Trial, defaults_of
+from search.warm_start import NEAR_DEFAULTS, Configuration, WarmStart, known_of, queue_of, take_from
 
 TABLE = Path(__file__).parent / "curves" / "gtzan-64.csv"
 NOISE = 0.02
@@ -71,6 +72,9 @@ class Problem:
         lacks = sum(weight * abs(at[name] - self.optimum[name]) ** 1.5 for name, weight in WEIGHTS.items())
         return 1 - lacks - (0 if sampled["kind"] == self.kind else 0.15)
 
+    def sampled(self) -> dict[str, Any]:
+        """The configuration at the optimum, or nearly so."""
+        return {name: round(2 + 6 * at) if name == "n" else at for name, at in self.optimum.items()} | {"kind": self.kind}
 
     def curve(self, seed: int) -> Callable[[Mapping[str, Any]], list[float]]:
         """(sampled parameters) -> what a trial reports, with noise."""
@@ -200,6 +204,31 @@ def run_warm(options: argparse.Namespace) -> None:
         print(f"| {name} | {what} | {' | '.join(mean_text([row[i] for row in rows]) for i in range(len(at)))} |", flush=True)
 
 
+def run_defaults(options: argparse.Namespace) -> None:
+    at = (5, 10, 20, 40, 80)
+    print(f"{options.seeds} searches of each kind; mean regret, 95 % interval\n")
+    print(f"| the defaults are | tried | {' | '.join(f'after {n}' for n in at)} |\n|---|---|{'---|' * len(at)}")
+    ways = {"not": (False, 0), "as the first trial": (True, 0), "and every second of the first ten near them": (True, NEAR_DEFAULTS)}
+    places = {
+        "0.1 of the range from the optimum along every parameter": lambda problem, seed: problem.moved(seed, 0.1),
+        "0.2 of it": lambda problem, seed: problem.moved(seed, 0.2),
+        "0.3 of it": lambda problem, seed: problem.moved(seed, 0.3),
+        "half of it": lambda problem, seed: problem.opposite(),
+    }
+    for place, moved in places.items():
+        for way, (tried, near) in ways.items():
+            if way == "not" and place != next(iter(places)):
+                continue  # it is the same wherever the defaults are
+            rows = []
+            for seed in range(options.seeds):
+                problem = Problem.drawn(seed)
+                defaults = Configuration(defaults_of(SPACE.name), SPACE.name, moved(problem, seed).sampled())
+                proposer = Proposer({SPACE.name: SPACE}, "tpe", seed, True, warm=WarmStart(queue=(defaults,) if tried else ()), near=near)
+                rows.append(regrets(search(SPACE, problem.curve(seed), proposer, at[-1]), 1.0, problem.value, at))
+            columns = " | ".join(mean_text([row[i] for row in rows]) for i in range(len(at)))
+            print(f"| {place if tried else 'anywhere'} | {way} | {columns} |", flush=True)
+
+
 def mean_text(values: Sequence[float]) -> str:
     """Mean and the 95 % bootstrap interval of the mean."""
     draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
@@ -219,6 +248,9 @@ def main() -> None:
     p.add_argument("--recorded", action="store_true", help="on the recorded curves of scripts/curves instead of functions")
     p.add_argument("--seeds", type=int, default=30)
     p.set_defaults(run=run_warm)
+    p = commands.add_parser("defaults", help="what declared defaults are worth, and what is near them")
+    p.add_argument("--seeds", type=int, default=30)
+    p.set_defaults(run=run_defaults)
     options = parser.parse_args()
     options.run(options)
 

@@ -112,6 +112,14 @@ class Mirror:
         """How many ended and paused trials there are."""
         return sum(t.state != "RUNNING" for t in self._trials.values())
 
+    @property
+    def under_way(self) -> set[int]:
+        """Numbers of the trials that run."""
+        return {number for number, t in self._trials.items() if t.state == "RUNNING"}
+
+    def __getitem__(self, number: int) -> Trial:
+        return self._trials[number]
+
     def standing(self, family: str) -> dict[int, float]:
         """The ended and paused trials of a family and their places among one another, 0 to 1, the best first."""
         members = [t for t in self._trials.values() if t.family == family and t.state != "RUNNING"]

@@ -19,13 +19,14 @@ from search import cma_es
 from search.drawing import drawing, suggest
 from search.grid import Grid
 from search.mirror import MOST_SHOWN, Mirror
+from search.nearby import near_by
 from search.sampler_rules import DRAWN
 from search.schedulers.ladder import EpochLadder, Ladder
 from search.shares import Shares
 from search.space import FamilySpace
 from search.thrift import Point, Thrift
 from search.trial import Trial, trial_seed
-from search.warm_start import MOST_QUEUED, STAND_INS, Configuration, Outsider, WarmStart, disappointing, stand_ins
+from search.warm_start import MOST_QUEUED, NEAR_DEFAULTS, STAND_INS, Configuration, Outsider, WarmStart, disappointing, stand_ins, to_be_near
 
 #: So many trials TPE and GP draw at random before they learn (Optuna's default).
 _STARTUP = 10
@@ -59,6 +60,8 @@ class Proposer:
         Of more ended trials than that, Optuna's samplers are shown the best and the newest (search/mirror.py).
     ladder : Ladder
         How far a stopped trial came, for "tpe" (search/mirror.py).
+    near : int
+        Of so many first trials of a family whose declared defaults are in `warm`, "tpe" and "gp" draw every second near these (search/nearby.py).
     thrift : Thrift, optional
         Chooses among several proposals of "tpe", "random" or "gp" by what they are predicted to cost; without it the first is taken.
     """
@@ -75,6 +78,7 @@ class Proposer:
         shown: int = MOST_SHOWN,
         thrift: Thrift | None = None,
         ladder: Ladder = EpochLadder(()),
+        near: int = NEAR_DEFAULTS,
     ) -> None:
         self._families = dict(families)
         self._open = {name: space for name, space in self._families.items() if name not in blocked}
@@ -83,6 +87,7 @@ class Proposer:
         self._grid = Grid(self._open) if sampler == "grid" else None
         self._shares = Shares(self._open)
         self._thrift = thrift if sampler in DRAWN else None
+        self._near = near
         self._warm, self._taken_over = warm, {}  # origin of a configuration of another study -> number of its trial here
 
     @property
@@ -221,7 +226,11 @@ class Proposer:
         family = trial.suggest_categorical("family", tuple(self._families))
         if family not in self._open:  # the choice stays the same over all runs of a study, whatever is to be had in one
             return self._ask_optuna(seed, self._shares.least_tried())
-        others = self._stand_ins(family)  # only now, so that they have no say in which family it is
+        # Only now, so that neither the defaults nor other studies have a say in which family it is.
+        near = self._near_by(family)
+        if near is not None:
+            return family, near_by(self._families[family], _sampled(near), seed)
+        others = self._stand_ins(family)
         if others:
             trial = self._mirror.study_beside(self._make_sampler(seed), family, others).ask()
         return family, self._families[family].sample(lambda parameter: suggest(trial, f"{family}/{parameter.name}", parameter))
@@ -231,6 +240,13 @@ class Proposer:
             return []
         standing = self._mirror.standing(family)
         return stand_ins(self._warm, family, standing, self._taken_over.values()) if len(standing) < STAND_INS else []
+
+    def _near_by(self, family: str) -> Trial | None:
+        begun = self._shares.begun(family)
+        if not self._warm.queue or begun >= self._near or begun % 2 == 0:
+            return None
+        number = to_be_near(self._warm, family, self._mirror.standing(family), self._mirror.under_way, self._taken_over)
+        return None if number is None else self._mirror[number]
 
     def _draw(self, seed: int, family: str | None) -> Point:
         """What Optuna's random sampler gives, without the study that it does not look at."""

@@ -22,23 +22,27 @@ class Shares:
 
     def __init__(self, families: Mapping[str, FamilySpace]) -> None:
         self._families = families
-        self._begun: dict[int, str] = {}
+        self._family_of: dict[int, str] = {}
         self._counts: Counter[str] = Counter()
 
     def note(self, number: int, family: str) -> None:
         """A trial has begun."""
-        self._counts[family] += number not in self._begun
-        self._begun[number] = family
+        self._counts[family] += number not in self._family_of
+        self._family_of[number] = family
 
     def drop(self, number: int) -> None:
         """A trial was lost, and says nothing about its family."""
-        family = self._begun.pop(number, None)
+        family = self._family_of.pop(number, None)
         if family is not None:
             self._counts[family] -= 1
 
+    def begun(self, family: str) -> int:
+        """How many trials of a family have begun."""
+        return self._counts[family]
+
     def clear(self) -> None:
         """Forget all trials."""
-        self._begun.clear()
+        self._family_of.clear()
         self._counts.clear()
 
     def overdue(self) -> str | None:

@@ -24,6 +24,8 @@ MOST_KNOWN = 200
 #: Trials of other studies stand in for a family's own until it has so many: two of 20 are what TPE takes for good
 #: (docs/benchmarks.md, "Warm start").
 STAND_INS = 20
+#: Of so many first trials of a family every second is drawn near its declared defaults (docs/benchmarks.md, "Beginning near the defaults").
+NEAR_DEFAULTS = 10
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,31 @@ def disappointing(standing: Mapping[int, float], taken_over: Collection[int]) ->
     """How many trials of a family were taken over, if they stand in the worse half: they are no beginning to learn from."""
     taken = [place for number, place in standing.items() if number in taken_over]
     return len(taken) if taken and mean(taken) > 0.5 else 0
+
+
+def to_be_near(warm: WarmStart, family: str, standing: Mapping[int, float], under_way: Collection[int], taken_over: Mapping[str, int]) -> int | None:
+    """The trial near which to draw, in the beginning of a study that tries declared defaults: these, or what turned out better.
+
+    Parameters
+    ----------
+    warm : WarmStart
+    family : str
+    standing : mapping of int to float
+        The family's ended and paused trials, and their places: 0 to 1, the best first.
+    under_way : collection of int
+        Numbers of those that run.
+    taken_over : mapping of str to int
+        Origin of a configuration that was queued, to the number of its trial.
+
+    Returns
+    -------
+    int or None
+        None where the defaults were not tried, or stand in the worse half: then who declared them knew nothing that helps here.
+    """
+    number = taken_over.get(defaults_of(family))
+    if number in under_way:
+        return number
+    return min(standing, key=standing.__getitem__) if len(standing) > 1 and standing.get(number, 1.0) <= 0.5 else None
 
 
 @dataclass(frozen=True)
