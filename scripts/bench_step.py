@@ -122,6 +122,14 @@ def xla(configuration: str, repeats: int) -> Iterator[Row]:
     yield "a training step (not kept)", "TensorFlow's kernels", "XLA (jit_compile)", *in_turn(*ways, max(3, repeats // 3))
 
 
+def pool_first(configuration: str, repeats: int) -> Iterator[Row]:
+    """ReLU and the maximum of a window change places: the same numbers from a quarter of the values; not kept."""
+    networks = [_network(configuration)]
+    with _pool_before_activation():
+        networks.append(_network(configuration))
+    yield "a training step (not kept)", "the activation before the pool", "after it", *in_turn(*map(_step, networks), repeats)
+
+
 def validation(configuration: str, repeats: int) -> Iterator[Row]:
     """Larger batches where nothing is learned; not kept."""
     import numpy as np
@@ -214,6 +222,27 @@ def _chain(layers: list[Any], x: Any) -> Any:
 
 
 @contextmanager
+def _pool_before_activation() -> Iterator[None]:
+    """Networks built within pool what a convolution gives, then activate it."""
+    from genre_models.families import cnn_network
+
+    kept = cnn_network._blocks
+
+    def changed(*arguments: Any) -> list[Any]:
+        stack = kept(*arguments)
+        for i in range(len(stack) - 1):
+            if stack[i].name.startswith("activation") and stack[i + 1].name.startswith("pool"):
+                stack[i], stack[i + 1] = stack[i + 1], stack[i]
+        return stack
+
+    cnn_network._blocks = changed
+    try:
+        yield
+    finally:
+        cnn_network._blocks = kept
+
+
+@contextmanager
 def _batch_norm(is_fused: bool) -> Iterator[None]:
     """Networks built within have Keras' own batch norm where it is not to be fused."""
     from genre_models import batch_norm
@@ -228,7 +257,7 @@ def _batch_norm(is_fused: bool) -> Iterator[None]:
 
 
 MEASURED: dict[str, Callable[[str, int], Iterator[Row]]] = {
-    "norm": norm, "settle": settle, "garbage": garbage, "steps": several_steps, "xla": xla, "validation": validation, "tracing": tracing, "workers": workers,
+    "norm": norm, "settle": settle, "garbage": garbage, "steps": several_steps, "xla": xla, "pool": pool_first, "validation": validation, "tracing": tracing, "workers": workers,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class Settings(_Section):
 
     A new study tries the best configurations of the studies `warm_start` first, and its sampler learns from their trials.
     With `frugal` it draws several configurations for each trial, and of these a cheap one is the likelier the cheaper it is. With `try_defaults` the first
-    trial of each family is what it declares as defaults, as near as the space comes to it, and ``tpe`` draws some of the next ones near it.
+    trial of each family is what it declares as defaults, as near as the space comes to it, and ``tpe`` and ``gp`` draw some of the next ones near it.
     With `skip_unavailable` families that can't be had here (say, for lack of a file) are left out of this run instead of ending it.
     `storage` is ``env:NAME``, a PostgreSQL database whose URL that environment variable holds; without it trials are in SQLite in the study's folder.
     `artifacts` is a folder, or a URL such as ``s3://bucket/prefix``, below which what trials leave lies, and their checkpoints; without it that is the

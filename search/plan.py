@@ -21,8 +21,10 @@ def plan_text(config: SearchConfig, folds: int = 1, cost: TypicalCost | None = N
     if config.sampler == "grid":
         lines.append(_grid_text(config))
     if config.try_defaults:
-        near = "; of the next few every second is drawn near them" if config.sampler == "tpe" else ""
-        lines.append(f"first {'its defaults are' if len(config.families) == 1 else 'the defaults of each family are'} tried, as near as the space comes to them{near}")
+        near = "; of the next few every second is drawn near them" if config.sampler != "random" else ""
+        whole = ", to the end" if config.scheduler in ("asha", "none") else ""
+        whose = "its defaults are" if len(config.families) == 1 else "the defaults of each family are"
+        lines.append(f"first {whose} tried{whole}, as near as the space comes to them{near}")
     if config.frugal:
         lines.append(f"frugal: of {CANDIDATES} configurations drawn for a trial one is tried, the likelier the fewer seconds it is predicted to take")
     trials, epochs = planned_trials(config), None

@@ -245,7 +245,7 @@ class Proposer:
         begun = self._shares.begun(family)
         if not self._warm.queue or begun >= self._near or begun % 2 == 0:
             return None
-        number = to_be_near(self._warm, family, self._mirror.standing(family), self._mirror.under_way, self._taken_over)
+        number = to_be_near(family, self._mirror.standing(family), self._mirror.under_way, self._taken_over)
         return None if number is None else self._mirror[number]
 
     def _draw(self, seed: int, family: str | None) -> Point:

@@ -116,12 +116,11 @@ def disappointing(standing: Mapping[int, float], taken_over: Collection[int]) ->
     return len(taken) if taken and mean(taken) > 0.5 else 0
 
 
-def to_be_near(warm: WarmStart, family: str, standing: Mapping[int, float], under_way: Collection[int], taken_over: Mapping[str, int]) -> int | None:
+def to_be_near(family: str, standing: Mapping[int, float], under_way: Collection[int], taken_over: Mapping[str, int]) -> int | None:
     """The trial near which to draw, in the beginning of a study that tries declared defaults: these, or what turned out better.
 
     Parameters
     ----------
-    warm : WarmStart
     family : str
     standing : mapping of int to float
         The family's ended and paused trials, and their places: 0 to 1, the best first.

@@ -34,6 +34,12 @@ def winner_lines(selection: Selection, metric: str) -> list[str]:
     return lines
 
 
+def defaults_beside(selection: Selection) -> Contender | None:
+    """The trial of the declared defaults of the winner's family, if it is another one that can be compared with the winner."""
+    family, against = selection.winner.trial.family, selection.against_winner
+    return next((each for each in selection.contenders if each.trial.has_defaults and each.trial.family == family and each.trial.number in against), None)
+
+
 def ahead_of(selection: Selection, trials: Iterable[Trial]) -> Trial | None:
     """The best of the trials that wait to go on, if it is better already than the winner, which was trained to the end."""
     sign = 1 if selection.maximize else -1
@@ -74,6 +80,8 @@ def _ties(selection: Selection) -> list[str]:
         lines.append(f"  told apart from all {len(against)} others (paired, 95 %)" if len(against) > 1 else "  told apart from the other (paired, 95 %)")
     others = [each.trial for each in selection.contenders if each is not selection.winner and each.trial.number in against]
     shown = {others[0].number: "next"} | {trial.number: f"best {family}" for family, trial in best_of_each(others).items() if family != selection.winner.trial.family}
+    if (defaults := defaults_beside(selection)) is not None:
+        shown[defaults.trial.number] = f"{shown[defaults.trial.number]}, the defaults" if defaults.trial.number in shown else "the defaults"
     return lines + [f"  {what}, trial {number}: {_compared(against[number], selection)}" for number, what in shown.items()]
 
 

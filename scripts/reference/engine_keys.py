@@ -27,7 +27,7 @@ MEANINGS = {
     "after it says what is to be cheap, such as by energy",
     "sampler": "What is tried next: tpe learns from trials, random does not, grid tries all, gp and cmaes are extras",
     "frugal": "Draw eight configurations for each trial and try one of them, the likelier the fewer seconds its epochs are predicted to take (tpe, random, gp)",
-    "try_defaults": "Try each family's declared defaults first, as near as the space comes to them (tpe, random, gp); tpe then draws some near them",
+    "try_defaults": "Try each family's declared defaults first, as near as the space comes to them (tpe, random, gp); tpe and gp then draw some near them",
     "warm_start": "Studies in the same folder whose best configurations are tried first, and whose trials the sampler learns from",
     "seed": "Of validation split, sampler and training",
     "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process; keras-tuner, ray-tune, ray-tune-reuse: another tool searches, for comparison ([KerasTuner](keras-tuner.md))",

@@ -10,7 +10,7 @@ from search.errors import StudyError
 from search.report.scores import Scale
 from search.selection import Selection, Statistics
 from search.study_view import StudyView
-from search.winner import ahead_of
+from search.winner import ahead_of, defaults_beside
 
 _NAMED = 6  # trials that are named one by one, at most
 
@@ -76,7 +76,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
     tiles += [] if view.run.get("caveat") else _held_out(look, looks)
-    sentences = [_what_was_done(view, selection, scale), *_defaults(selection), *_preference(selection, scale), *_ties(selection, scale), *_ahead(view, selection, scale), *_other_looks(looks, look, winner.trial.number)]
+    sentences = [_what_was_done(view, selection, scale), *_defaults(selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_ahead(view, selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
         return Verdict(headline, tuple(tiles), (*sentences, *_against_expected(selection, scale, look), *_quote(look)))
@@ -104,10 +104,19 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
     return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
 
 
-def _defaults(selection: Selection) -> list[str]:
-    if not selection.winner.trial.has_defaults or selection.winner is not selection.contenders[0]:
+def _defaults(selection: Selection, scale: Scale) -> list[str]:
+    """What the search was worth, beside the configuration that nobody searched for."""
+    if selection.winner.trial.has_defaults:
+        found = "the search found no configuration that scored higher" if selection.winner is selection.contenders[0] else "the search was not needed for it"
+        return [f"It has the defaults of its family, which were tried first: {found}."]
+    if (defaults := defaults_beside(selection)) is None:
         return []
-    return ["It has the defaults of its family, which were tried first: the search found no configuration that scored higher."]
+    told = selection.against_winner[defaults.trial.number]
+    sign = -1 if selection.maximize else 1
+    ends = None if told.interval is None else sorted(sign * end for end in told.interval)
+    verdict = "which may be chance" if told.is_tie else "which is beyond chance"
+    gained = scale.difference(sign * told.difference, ends)
+    return [f"The defaults of its family, trial {defaults.trial.number}, came to {scale.text(defaults.value)}: from there the search brought {gained}, {verdict} (paired test, 95 %)."]
 
 
 def _preference(selection: Selection, scale: Scale) -> list[str]:

@@ -53,7 +53,8 @@ class Asha(RunAll):
     """Asynchronous successive halving, stopping variant, stratified by family.
 
     At a rung a trial goes on if its best value so far is among the best ``1/reduction_factor`` of the values its family
-    has at that rung, its own included; while there are fewer than `reduction_factor` of them, if it is the best.
+    has at that rung, its own included; while there are fewer than `reduction_factor` of them, if it is the best. A family's
+    declared defaults always go on: they are what its winner is measured by.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class Asha(RunAll):
         reached = self._ladder.reached(trial, epoch)
         for level in reached:
             self._put(trial, level, best)
-        if not reached:
+        if not reached or trial.has_defaults:
             return Decision.CONTINUE
         rung = self._table[trial.family, reached[-1]]
         keep = max(1, len(rung) // self._reduction_factor)

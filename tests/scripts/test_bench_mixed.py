@@ -32,8 +32,8 @@ def test_weights_of_a_family_that_is_not_searched_are_refused(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_search_ends_where_it_reaches_the_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "space.yaml").write_text("study: s\nengine: inline\nbudget: {min_epochs: 1, max_epochs: 3}\nfamilies: {classical: {input: handcrafted, model: logistic}}\n")
+    (tmp_path / "space.yaml").write_text("study: s\nengine: inline\nfeatures: {n_mels: 32}\nbudget: {min_epochs: 1, max_epochs: 3}\nfamilies: {cnn: {depth: 2, filters: 8}}\n")
     monkeypatch.setattr(sys, "argv", ["bench_mixed.py", "--space", str(tmp_path / "space.yaml"), "--reach", "0.2", "--seeds", "0", "--minutes", "2"])
     assert bench_mixed.main() == 0
     told = capsys.readouterr().out
-    assert "cold: 1 of 1 reached it" in told and "warm: 1 of 1 reached it" in told and "| classical |" in told
+    assert "cold: 1 of 1 reached it" in told and "warm: 1 of 1 reached it" in told and "| cnn |" in told

@@ -26,6 +26,16 @@ def test_only_the_best_third_goes_on() -> None:
     assert answers == ["continue", "stop", "continue", "stop", "stop", "continue"]
 
 
+def test_the_defaults_always_go_on_and_others_are_compared_with_them() -> None:
+    asha = Asha(LEVELS, 3, maximize=True)
+    asked(asha, "cnn", 1, 1, 0.5)
+    defaults = Trial(0, "RUNNING", {"family": "cnn", "warm_start_of": "defaults of cnn"})
+    assert [asha.decide(defaults, epoch, 0.1 * epoch) for epoch in LEVELS] == ["continue"] * 3
+    assert asked(asha, "cnn", 2, 1, 0.4) == "stop" and asked(asha, "cnn", 2, 9, 0.8) == "stop", "of three at epoch 1, of two at epoch 9"
+    of_others = Trial(3, "RUNNING", {"family": "cnn", "warm_start_of": "defaults of vgg16"})
+    assert asha.decide(of_others, 1, 0.0) is Decision.STOP
+
+
 def test_between_rungs_nothing_is_stopped() -> None:
     asha = Asha(LEVELS, 3, maximize=True)
     asked(asha, "cnn", 0, 1, 0.9)

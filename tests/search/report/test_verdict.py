@@ -36,12 +36,25 @@ def test_the_winner_its_interval_its_ties_and_how_to_get_the_number_that_is_miss
 
 def test_a_winner_that_has_the_defaults_is_said_to_be_nothing_that_was_found(two: StudyView) -> None:
     assert not any("defaults" in sentence for sentence in verdict_of(two).sentences)
-    two.trials[1].spec["warm_start_of"] = "defaults of cnn"
-    assert not any("defaults" in sentence for sentence in verdict_of(two).sentences)
     two.trials[0].spec["warm_start_of"] = "defaults of cnn"
     assert any("the search found no configuration that scored higher" in sentence for sentence in verdict_of(two).sentences)
     selection, _ = selection_of(two, resampling)
     assert any("it has the defaults of its family" in line for line in winner_lines(selection, "val_accuracy"))
+
+
+@pytest.mark.parametrize(("number", "score", "verdict", "line"), [(1, "72.5 %", "which may be chance", "next, the defaults, trial 1"), (2, "40.0 %", "which is beyond chance", "the defaults, trial 2")])
+def test_what_the_search_brought_beyond_the_defaults(two: StudyView, number: int, score: str, verdict: str, line: str) -> None:
+    two.trials[number].spec["warm_start_of"] = "defaults of cnn"
+    told = next(sentence for sentence in verdict_of(two).sentences if "defaults" in sentence)
+    gain = 0.75 - two.trials[number].value
+    assert told.startswith(f"The defaults of its family, trial {number}, came to {score}: from there the search brought +{100 * gain:.1f} points (") and verdict in told
+    selection, _ = selection_of(two, resampling)
+    assert any(each.startswith(f"  {line}: {-gain:+.3f}") for each in winner_lines(selection, "val_accuracy"))
+
+
+def test_with_other_families_the_defaults_are_those_of_the_winners(two: StudyView) -> None:
+    two.trials[2].spec |= {"warm_start_of": "defaults of vgg16", "family": "vgg16"}
+    assert not any("defaults" in sentence for sentence in verdict_of(two).sentences)
 
 
 def test_a_trial_that_waits_and_is_ahead_already_is_named(two: StudyView) -> None:
