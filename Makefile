@@ -8,11 +8,11 @@ INSTALLED := $(VENV)/.installed
 search: $(INSTALLED) ## install if need be, then search the demo corpus for 4 minutes
 	$(VENV)/bin/python -m search.run --space spaces/cnn.yaml --minutes 4
 
-test: $(INSTALLED) ## install if need be, then run the tests, two files at a time: half of them wait
-	$(VENV)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile
+test: $(INSTALLED) ## install if need be, then run the tests, two files at a time: half of them wait; a crash ends the run
+	$(VENV)/bin/python -m pytest -m "not slow" -n 2 --dist loadfile --max-worker-restart=0
 
 slow: $(INSTALLED) ## the tests that take minutes; most of them wait for processes to end, so two run at a time
-	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadfile --durations=25
+	$(VENV)/bin/python -m pytest -m slow -n 2 --dist loadfile --max-worker-restart=0 --durations=25
 
 install: $(INSTALLED)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from genre_models.audio import Undecodable
 from genre_models.errors import SettingsError
-from genre_models.features.compiling import compiling_alone
+from genre_models.features.compiling import compiling_alone, librosa_loaded
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -117,6 +117,7 @@ def handcrafted_features(
     M. Defferrard, K. Benzi, P. Vandergheynst and X. Bresson (2017), "FMA: A dataset for music analysis", arXiv:1612.01840, and the script
     ``features.py`` of its repository.
     """
+    librosa_loaded()
     from librosa.util.exceptions import LibrosaError
 
     least = max(n_fft, _LEAST_SAMPLES)
@@ -125,7 +126,7 @@ def handcrafted_features(
     spent = {} if seconds is None else seconds
     clock = time.perf_counter()
     parts: dict[str, np.ndarray] = {}
-    with compiling_alone(), warnings.catch_warnings():
+    with compiling_alone("handcrafted features"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of silence and of windows longer than the clip: both have numbers all the same
         try:
             for step, rows in _rows_over_time(np.asarray(y, np.float32), sr, n_fft, hop_length):

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from genre_models.features.compiling import librosa_loaded
+
 TOP_DB = 80.0
 _SILENT_POWER = 1e-10  # librosa's own floor of power
 
@@ -30,8 +32,7 @@ def log_mel(y: np.ndarray, *, sr: int, n_fft: int, hop_length: int, n_mels: int,
     np.ndarray [shape=(n_mels, n_frames, 1), dtype=float16]
         Low frequencies first; finite also for silence, which is all 0.
     """
-    import librosa
-
+    librosa = librosa_loaded()
     power = np.abs(librosa.stft(y, n_fft=n_fft, hop_length=hop_length, center=True)) ** 2
     mel = _filterbank(sr, n_fft, n_mels) @ power
     loudest = float(mel.max())
@@ -45,6 +46,5 @@ def log_mel(y: np.ndarray, *, sr: int, n_fft: int, hop_length: int, n_mels: int,
 
 @lru_cache(maxsize=4)
 def _filterbank(sr: int, n_fft: int, n_mels: int) -> np.ndarray:
-    import librosa
-
+    librosa = librosa_loaded()
     return librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)

@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys, time
 from genre_models.features.compiling import compiling_alone
 for turn in range(2):
-    with compiling_alone():
+    with compiling_alone("something"):
         began = time.time()
         time.sleep(0.4)
         print(turn, began, time.time())
@@ -38,3 +40,20 @@ def test_a_process_that_dies_in_it_lets_go(tmp_path: Path) -> None:
     dead.wait()
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 2
+
+
+#: What two processes of a first run do at the same time, then what a third one does with what they compiled.
+FIRST = "import numpy as np; from genre_models.features.mel import log_mel; log_mel(np.ones(4096, np.float32), sr=8000, n_fft=512, hop_length=256, n_mels=16, normalise='unit')"
+THEN = "import numpy as np; from genre_models.features.handcrafted import handcrafted_features as f; print(f(np.random.default_rng(0).normal(size=22050).astype(np.float32), sr=22050, n_fft=2048, hop_length=512).shape)"
+
+
+@pytest.mark.slow  # librosa is compiled anew
+def test_processes_that_decode_at_the_same_time_in_a_new_environment_leave_a_cache_that_works(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), "TMPDIR": str(tmp_path)}
+    started = [subprocess.Popen([sys.executable, "-c", FIRST], cwd=ROOT, env=environment) for _ in range(3)]
+    assert [process.wait(300) for process in started] == [0, 0, 0]
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "numba").rglob("*.nb[ci]")}
+    assert len(kept) > 20
+    done = subprocess.run([sys.executable, "-c", THEN], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout == "(518,)\n", done.stderr
+    assert all(path.stat().st_mtime_ns == at for path, at in kept.items()), "what was compiled once is compiled no more"

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from genre_models.features.compiling import librosa_loaded
 from genre_models.content import content_hash
 from genre_models.corpus import open_corpus
 from genre_models.errors import CacheError, CorpusError, HeldOutError, SettingsError
@@ -48,8 +49,7 @@ def mel(path: Path, **settings: object) -> np.ndarray:
 
 
 def test_mel_is_librosas(tmp_path: Path, write_tone: Callable[..., Path]) -> None:
-    import librosa
-
+    librosa = librosa_loaded()
     path = write_tone(tmp_path / "a.wav")
     y, sr = soundfile.read(path, dtype="float32")
     power = librosa.feature.melspectrogram(y=y, sr=sr, n_fft=1024, hop_length=256, n_mels=32)
@@ -60,8 +60,7 @@ def test_mel_is_librosas(tmp_path: Path, write_tone: Callable[..., Path]) -> Non
 
 
 def test_a_tone_peaks_in_its_own_band_low_bands_first(tmp_path: Path, write_tone: Callable[..., Path]) -> None:
-    import librosa
-
+    librosa = librosa_loaded()
     centres = librosa.mel_frequencies(34, fmax=11_025)[1:-1]
     for hertz in (300.0, 3000.0):
         peak = mel(write_tone(tmp_path / f"{hertz}.wav", hertz))[:, 20, 0].astype(float).argmax()

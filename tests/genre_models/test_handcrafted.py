@@ -9,6 +9,7 @@ import pytest
 
 from genre_models.errors import CorpusError, SettingsError
 from genre_models.features import compute_features, feature_dtype, feature_key, feature_shape
+from genre_models.features.compiling import librosa_loaded
 from genre_models.features.handcrafted import N_FEATURES, cqt_octaves, feature_names, handcrafted_features
 from genre_models.features.store import FeatureStore
 from genre_models.settings import FeatureSettings
@@ -34,9 +35,9 @@ def test_there_are_518_and_they_have_fmas_names_in_its_order() -> None:
 
 
 def test_they_are_what_plain_calls_of_librosa_and_scipy_give() -> None:
-    import librosa
     from scipy import stats
 
+    librosa = librosa_loaded()
     y = _music()
     found = dict(zip(feature_names(), handcrafted_features(y, **AT), strict=True))
     chroma_cens = librosa.feature.chroma_cens(y=y, sr=22_050, bins_per_octave=12)

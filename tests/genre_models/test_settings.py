@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from genre_models.features import feature_shape
+from genre_models.features.compiling import librosa_loaded
 from genre_models.settings import DataSettings, FeatureSettings, count_empty_bands
 
 
@@ -117,8 +118,7 @@ def test_settings_are_frozen() -> None:
 def test_empty_bands_are_counted_as_librosa_makes_them(sr: int, n_fft: int, n_mels: int) -> None:
     import warnings
 
-    import librosa
-
+    librosa = librosa_loaded()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         bank = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels, dtype="float64")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from genre_models.errors import ConfigurationRefused
+from genre_models.features.compiling import librosa_loaded
 from genre_models.trunks.facts import blocks_before, boundary, cut_shape, facts_of, trunk_key
 from genre_models.trunks.handle import TrunkHandle
 from genre_models.trunks.registry import TRUNKS
@@ -161,8 +162,7 @@ def test_a_spectrogram_is_coloured_in_magma(keras) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "uint8"])
 def test_deltas_are_librosas(keras, dtype: str) -> None:
-    import librosa
-
+    librosa = librosa_loaded()
     from genre_models.trunks.front import DELTA_GAINS
 
     given = items(1, (SIDE, SIDE, 1), dtype)
