@@ -37,7 +37,7 @@ def compiling_alone(what: str) -> Iterator[None]:
 
 
 def librosa_loaded() -> ModuleType:
-    """librosa, with what it compiles when its transforms and filters are imported: half a minute in a new environment, else from its cache."""
+    """librosa, with what it compiles when its transforms and filters are imported: anew in a new environment, else from numba's cache."""
     with compiling_alone("librosa"):
         for name in ("core.spectrum", "filters"):
             importlib.import_module(f"librosa.{name}")

@@ -107,8 +107,8 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
 def _defaults(selection: Selection, scale: Scale) -> list[str]:
     """What the search was worth, beside the configuration that nobody searched for."""
     if selection.winner.trial.has_defaults:
-        found = "the search found no configuration that scored higher" if selection.winner is selection.contenders[0] else "the search was not needed for it"
-        return [f"It has the defaults of its family, which were tried first: {found}."]
+        found = ": the search found no configuration that scored higher" if selection.winner is selection.contenders[0] else ""
+        return [f"It has the defaults of its family, which were tried first{found}."]
     if (defaults := defaults_beside(selection)) is None:
         return []
     told = selection.against_winner[defaults.trial.number]
