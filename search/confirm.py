@@ -7,6 +7,9 @@ from typing import Any
 
 from search.trial import Trial
 
+#: Why a confirmation ended that waited on folds which the space file no longer asks for. It was never begun on, so it may be made after all.
+WITHDRAWN = "the space file does not ask for these folds any more"
+
 
 def finalists(trials: Iterable[Trial], top: int, maximize: bool) -> list[Trial]:
     """The `top` best trials with the full budget; ties go to the earlier one."""
@@ -29,11 +32,11 @@ def next_to_confirm(trials: Iterable[Trial], top: int, folds: int, maximize: boo
     One that failed, or was lost with its retries, counts as begun: it would fail again.
     """
     trials = list(trials)
-    begun = {t.confirms for t in trials if t.confirms is not None and t.spec["folds"] == folds}
+    begun = {t.confirms for t in trials if t.confirms is not None and t.spec["folds"] == folds and t.reason != WITHDRAWN}
     return next((t for t in finalists(trials, top, maximize) if t.number not in begun), None)
 
 
 def confirming_spec(trial: Trial, folds: int) -> dict[str, Any]:
-    """The specification that scores a trial's configuration again."""
-    kept = {key: value for key, value in trial.spec.items() if key != "first"}
+    """The specification that scores a trial's configuration again; a line of retries of its own begins."""
+    kept = {key: value for key, value in trial.spec.items() if key not in ("first", "timeouts")}
     return {**kept, "folds": folds, "repeats": 1, "retry_of": None, "confirms": trial.number}

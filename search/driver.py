@@ -121,6 +121,7 @@ def drive(
     maximize = config.objective.direction == "maximize"
     location = locate(studies_dir, config.study, config.storage) if lease is None else lease.location
     depot = require_depot(config.artifacts, location.folder)
+    kept = max(KEPT_TRIALS, config.confirm.top if config.confirm is not None else 0)
     place = replace(place, trials_dir=f"{depot.root}/{TRIALS}")
     owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease, energy=config.energy)
     owner.describe(about or {})
@@ -145,14 +146,13 @@ def drive(
             rules = make_rules(config, maximize, folds, tuple(blocked))
             for family in blocked:
                 rules.scheduler.exhausted(family)
-            kept = max(KEPT_TRIALS, config.confirm.top if config.confirm is not None else 0)
             tidied = Tidied(monitor, depot, owner.trials.values(), maximize, kept)
             loop = Loop(owner, proposer, rules, parts, limits, config.objective.metric, tidied, checkpoints)
             interrupted = _run(loop, make_engine(config, address), place)
     finally:
         owner.close()
         if owner.storage.given_up is None:  # else they may be another driver's
-            keep_best_artifacts(depot, list(owner.trials.values()), maximize)
+            keep_best_artifacts(depot, list(owner.trials.values()), maximize, kept)
         trouble = depot.settle()
     return Finished(list(owner.trials.values()), loop.stop_reason, interrupted, loop.keeps_failing, trouble, owner.spent.accounts.total)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from search.budget import BudgetWatch
 from search.checkpoints import Checkpoints
-from search.confirm import confirming_spec, next_to_confirm
+from search.confirm import WITHDRAWN, confirming_spec, next_to_confirm
 from search.failures import Failures
 from search.rules import Limits, Monitor, Rules, SpecParts
 from search.sampling import Proposer
@@ -76,7 +76,7 @@ class Loop:
         wanted = None if self._rules.confirmation is None else self._rules.confirmation.folds
         for trial in self.owner.waiting():
             if trial.confirms is not None and trial.spec["folds"] != wanted:
-                self.owner.finish(trial.number, End.REFUSED, reason="the space file does not ask for these folds any more")
+                self.owner.finish(trial.number, End.REFUSED, reason=WITHDRAWN)
 
     # -- what next -------------------------------------------------------------------------------------------------
 

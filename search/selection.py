@@ -150,6 +150,17 @@ class Selection:
         return self.statistics.expect_chosen([each.items.parts for each in same], place, items.folds, items.groups, maximize=self.maximize, **rule)
 
 
+    def gain_over(self, other: Contender) -> float | None:
+        """The winner's score less another contender's, which nobody chose among others, as it is to be expected on items that nothing was chosen by.
+
+        The other's best epoch was chosen too, and pays for that likewise. None where too little is known.
+        """
+        if self.expected is None or other.items is None or (other.items.order, other.items.folds) != (self.winner.items.order, self.winner.items.folds):
+            return None
+        alone = self.statistics.expect_chosen([other.items.parts], 0, other.items.folds, other.items.groups, maximize=self.maximize)
+        return self.expected.expected - alone.expected
+
+
 def _places(prices: Sequence[tuple[Any, ...]]) -> list[float]:
     """Prices as numbers in the same order."""
     places = {told: float(place) for place, told in enumerate(sorted(prices))}

@@ -61,9 +61,12 @@ def _worth(selection: Selection) -> list[str]:
     if found is None or found.states == 1:
         return []
     epochs = f" and {found.states:,} epochs" if found.states > found.candidates else ""
-    among = f"{found.candidates} full trials{epochs}" if found.candidates > 1 else f"{found.states:,} epochs"
+    confirmed = selection.winner.scored is not selection.winner.trial
+    among = f"{found.candidates} {'confirmed' if confirmed else 'full'} trials{epochs}" if found.candidates > 1 else f"{found.states:,} epochs"
     unknown = len(selection.contenders) - found.candidates
     more = f" ({unknown} more without a record of their items)" if unknown else ""
+    if confirmed:
+        more += ", not counting that they were let in by scores on the same items"
     return [f"  expected after the optimism of choosing among {among}{more}: {found.expected:.3f}{_interval(found.interval)}"]
 
 

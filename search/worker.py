@@ -51,8 +51,8 @@ class Workplace:
         JSON-able; the search does not look inside.
     trials_dir : str
         A path or a URL; each trial writes below ``trials_dir/NNNN``.
-    threads : int
-        Threads a worker may use.
+    threads : int or None
+        Threads a worker may use; None leaves that to the backend, which takes all cores.
     needs : tuple of Needed
         What the task names that must be on the worker's machine.
     """
@@ -60,7 +60,7 @@ class Workplace:
     factory: str
     task: dict[str, Any]
     trials_dir: str
-    threads: int = 1
+    threads: int | None = 1
     needs: tuple[Needed, ...] = ()
 
     def workdir(self, number: int) -> str:
@@ -110,8 +110,9 @@ def available_cores() -> int:
 def build_objective(place: Workplace) -> Objective:
     """Import the factory and build the objective, with thread pools bounded before any library makes them."""
     # Ray sets OMP_NUM_THREADS, but TensorFlow's pools do not read it.
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(place.threads)
-    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    if place.threads is not None:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(place.threads)
+        os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     module, _, function = place.factory.partition(":")
     return getattr(importlib.import_module(module), function)(place.task)

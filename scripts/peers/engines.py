@@ -49,6 +49,7 @@ class Engine:
 
 
 _AUTO, _FLOAT32 = {"precision": "auto"}, {"precision": "float32"}
+_PEER = _FLOAT32 | {"energy.measure": False}  # who takes another tool has no meter beside it; ours runs as it is shipped
 _OURS = ("--engine", "ray", "--trials", str(MANY_TRIALS))
 
 ENGINES: dict[str, Engine] = {
@@ -56,11 +57,11 @@ ENGINES: dict[str, Engine] = {
     for engine in (
         Engine("ours", words=_OURS, changes=_AUTO),
         Engine("ours-float32", words=_OURS, changes=_FLOAT32),
-        Engine("keras-tuner", words=("--engine", "keras-tuner", "--trials", str(MANY_TRIALS)), changes=_FLOAT32, trials_at_once=False),
-        Engine("ray-tune", words=("--engine", "ray-tune", "--trials", str(MANY_TRIALS)), changes=_FLOAT32),
-        Engine("ray-tune-reuse", words=("--engine", "ray-tune-reuse", "--trials", str(MANY_TRIALS)), changes=_FLOAT32),
-        Engine("optuna", module="scripts.peers.plain_optuna", changes=_FLOAT32, trials_at_once=False, total_minutes=False),
-        Engine("optuna-defaults", module="scripts.peers.plain_optuna", words=("--defaults",), changes=_FLOAT32, trials_at_once=False, total_minutes=False),
+        Engine("keras-tuner", words=("--engine", "keras-tuner", "--trials", str(MANY_TRIALS)), changes=_PEER, trials_at_once=False),
+        Engine("ray-tune", words=("--engine", "ray-tune", "--trials", str(MANY_TRIALS)), changes=_PEER),
+        Engine("ray-tune-reuse", words=("--engine", "ray-tune-reuse", "--trials", str(MANY_TRIALS)), changes=_PEER),
+        Engine("optuna", module="scripts.peers.plain_optuna", changes=_PEER, trials_at_once=False, total_minutes=False),
+        Engine("optuna-defaults", module="scripts.peers.plain_optuna", words=("--defaults",), changes=_PEER, trials_at_once=False, total_minutes=False),
     )
 }
 

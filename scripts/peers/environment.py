@@ -57,7 +57,7 @@ def load() -> float:
 def revision() -> str | None:
     """The commit that is measured, with ``+`` where the program's files differ from it; None outside a repository."""
     commit = _git("rev-parse", "--short", "HEAD")
-    changed = _git("status", "--porcelain", "--", "search", "genre_models")
+    changed = _git("status", "--porcelain", "--", "search", "genre_models", "scripts", "spaces")
     return None if commit is None else commit + ("+" if changed else "")
 
 

@@ -56,12 +56,11 @@ class Objective:
         except ConfigurationRefused as refused:
             raise optuna.TrialPruned(str(refused)) from refused
         history = _Reporting(trial, made, self._metric)
-        began = time.monotonic()
         try:
             made.model.fit(**made.fit_arguments, epochs=spec["epochs"], callbacks=[*made.callbacks, history.callback], verbose=0)
         finally:
             rows = history.rows
-            trial.set_user_attr("outcome", {"epochs": len(rows), "history": rows, "fit_seconds": time.monotonic() - began})
+            trial.set_user_attr("outcome", {"epochs": len(rows), "history": rows})
             keras.backend.clear_session()
         return (max if self._maximizes else min)(row[self._metric] for row in rows)
 

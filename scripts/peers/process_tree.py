@@ -5,6 +5,10 @@ Ray's processes leave the tree when their parent dies, so whoever was seen in it
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Container
+
 import psutil
 
 from search.errors import SearchError
@@ -28,10 +32,12 @@ class ProcessTree:
         Largest sum of memory (:data:`MEMORY`) at any look.
     most : int
         Most processes at any look.
+    bystanders : Bystanders
+        All other processes of the machine.
     """
 
     def __init__(self, pid: int) -> None:
-        self.peak_mib, self.most = 0.0, 0
+        self.peak_mib, self.most, self.bystanders = 0.0, 0, Bystanders()
         self._root = psutil.Process(pid)
         self._seen: dict[int, psutil.Process] = {pid: self._root}
 
@@ -39,6 +45,7 @@ class ProcessTree:
         """Take note of who is there now, and of the memory that they hold."""
         living = self.living()
         self.most, self.peak_mib = max(self.most, len(living)), max(self.peak_mib, sum(map(_held_mib, living)))
+        self.bystanders.look(self._seen)
 
     def kill(self, patience_seconds: float = 30.0) -> None:
         """SIGKILL to all of them, and to whom they started meanwhile, until none is left."""
@@ -62,6 +69,29 @@ class ProcessTree:
             known |= {process.pid: process for process in found}
         self._seen |= known
         return [process for process in known.values() if _lives(process)]
+
+
+class Bystanders:
+    """What processor time others took meanwhile: those that live from one look to the next, but for this process, which only watches.
+
+    Attributes
+    ----------
+    seconds : float
+        Of one core, between the first look and the last.
+    """
+
+    def __init__(self) -> None:
+        self.seconds, self._at = 0.0, {}
+
+    def look(self, tree: Container[int]) -> None:
+        """Take note of who else is there, and of what they have taken since the last look. `tree`: process ids that are not meant."""
+        now = {}
+        for process in psutil.process_iter():
+            if process.pid not in tree and process.pid != os.getpid():
+                with contextlib.suppress(psutil.Error):
+                    now[process.pid, process.create_time()] = sum(process.cpu_times()[:2])
+        self.seconds += sum(seconds - self._at[who] for who, seconds in now.items() if who in self._at)
+        self._at = now
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +13,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from scripts.peers import environment
 from scripts.peers.curves import best_at, improvements
@@ -86,6 +90,7 @@ class Watched:
     returned: int | None  # None: it was killed
     peak_mib: float
     processes: int
+    bystander_seconds: float
 
 
 def measure(run: Run) -> dict[str, Any]:
@@ -103,6 +108,7 @@ def measure(run: Run) -> dict[str, Any]:
     load, log = environment.load(), run.studies_dir / f"{run.study}.log"
     line = run.key | {"precision": run.engine.changes["precision"], "load_before": load, "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     line |= {"versions": environment.versions(), "machine": environment.machine(), "revision": environment.revision(), "memory": MEMORY}
+    line |= {"space_sha256": space_hash(run.space)}
     if run.killed:
         line |= _killed_and_again(run, watch, log)
     else:
@@ -113,12 +119,15 @@ def measure(run: Run) -> dict[str, Any]:
 
 
 def _told(watched: Watched) -> dict[str, Any]:
-    return {"wall_seconds": round(watched.wall_seconds, 2), "peak_mib": round(watched.peak_mib, 1), "processes": watched.processes}
+    told = {"wall_seconds": round(watched.wall_seconds, 2), "peak_mib": round(watched.peak_mib, 1), "processes": watched.processes}
+    return told | {"beside": round(watched.bystander_seconds / watched.wall_seconds, 4)}
 
 
 def _facts(run: Run, watch: StudyWatch, wall_seconds: float) -> dict[str, Any]:
     """What the study says: the curve, epochs, trials, seconds of training, the winner."""
     facts = facts_of(run.studies_dir, run.study, watch)
+    if run.killed:  # what engines keep of times leaves out the time between the two runs
+        facts["points"] = [(seen.seconds, seen.value) for seen in watch.seen if not seen.came_with_trial]
     points = [(round(at, 2), round(value, 6)) for at, value in facts.pop("points")]  # Keras' scores are in float32: 0.2 is more than 0.2 then
     curve = improvements(points, facts["maximize"])
     workers = len(run.cores) if run.engine.trials_at_once else 1
@@ -148,14 +157,14 @@ def _watched(run: Run, words: list[str], watch: StudyWatch, log: Path, limit_sec
             if is_due or seconds > limit_seconds:
                 tree.kill()
                 process.wait()
-                return Watched(time.monotonic() - began, None, tree.peak_mib, tree.most)
+                return Watched(time.monotonic() - began, None, tree.peak_mib, tree.most, tree.bystanders.seconds)
             time.sleep(LOOK_SECONDS)
         wall_seconds = time.monotonic() - began
     finally:
         tree.kill()  # whoever is left over, and all where this process is to end
         process.wait()
         watch.look()
-    return Watched(wall_seconds, process.returncode, tree.peak_mib, tree.most)
+    return Watched(wall_seconds, process.returncode, tree.peak_mib, tree.most, tree.bystanders.seconds)
 
 
 def _confined_to(cores: Collection[int]) -> Callable[[], None]:
@@ -181,8 +190,9 @@ def _killed_and_again(run: Run, watch: StudyWatch, log: Path) -> dict[str, Any]:
     """SIGKILL to everything at half time, then the same command again, for what is left of the time."""
     half = 30 * run.minutes
     first = _watched(run, run.command(run.minutes), watch, log, 60 * run.minutes + GRACE_SECONDS, kill_after=half)
+    _require_end(replace(first, returned=first.returned or 0), log)
     if first.returned is not None:
-        _require_end(replace(first, returned=first.returned or 1), log)
+        raise SearchError(f"{log}: the command ended after {first.wall_seconds:.0f} s, before it could be killed: give it more minutes")
     states, before = watch.states(), list(watch.seen)
     left = run.minutes if run.engine.total_minutes else max(0.01, run.minutes - first.wall_seconds / 60)
     second = _watched(run, run.command(left), watch, log, 60 * run.minutes + GRACE_SECONDS)
@@ -191,9 +201,18 @@ def _killed_and_again(run: Run, watch: StudyWatch, log: Path) -> dict[str, Any]:
     error = None if second.returned == 0 else (log.read_text(errors="replace").strip().splitlines() or [""])[-1][:300]
     kept |= {"second_run": second.returned, "error": error, "killed_after_seconds": round(first.wall_seconds, 1)}
     started = next((seen.seconds for seen in after if not seen.came_with_trial), None)
-    kept["seconds_to_next_epoch"] = None if started is None else round(started - before[-1].seconds, 1)
-    told = _told(Watched(first.wall_seconds + second.wall_seconds, None, max(first.peak_mib, second.peak_mib), max(first.processes, second.processes)))
-    return told | {"survival": kept}
+    kept["seconds_to_next_epoch"] = None if started is None else round(started - first.wall_seconds, 1)
+    peak, most = max(first.peak_mib, second.peak_mib), max(first.processes, second.processes)
+    both = Watched(first.wall_seconds + second.wall_seconds, None, peak, most, first.bystander_seconds + second.bystander_seconds)
+    return _told(both) | {"survival": kept}
+
+
+def space_hash(space: Path) -> str:
+    """Of what a space file says, as an engine gets it, but for what the command line or the engine's own name decides."""
+    said = yaml.safe_load(space.read_text(encoding="utf-8"))
+    kept = {key: value for key, value in said.items() if key in ("data", "features", "objective", "budget", "resources", "families")}
+    kept["data"] = {key: value for key, value in kept.get("data", {}).items() if key != "source"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _put_aside(folder: Path) -> None:

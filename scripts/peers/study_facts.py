@@ -20,8 +20,8 @@ def facts_of(studies_dir: Path, study: str, watch: StudyWatch) -> dict[str, Any]
     -------
     dict
         ``maximize``, ``points`` (seconds, value), ``epochs`` (trained, also again), ``trained_again`` (of them those that the study had already; None where
-        the engine does not count), ``resolved_precision`` (None where no ``run.json`` tells it), ``trials`` (by state), ``training_seconds`` (inside training and its
-        validation, of all trials; None where the engine does not tell), ``searched_seconds`` (the engine's own count) and ``winner`` (trial, value, epochs
+        the engine does not count), ``resolved_precision`` (None where no ``run.json`` tells it), ``trials`` (by state), ``configurations`` (trials, those that go on for one another once), ``training_seconds`` (of all epochs' training and
+        validation, as each epoch's row tells; None where there are none), ``searched_seconds`` (the engine's own count) and ``winner`` (trial, value, epochs
         and its state).
 
     Raises
@@ -44,6 +44,7 @@ def facts_of(studies_dir: Path, study: str, watch: StudyWatch) -> dict[str, Any]
         "trained_again": None if told is None else max(0, int(told) - distinct),
         "resolved_precision": view.run.get("precision"),
         "trials": dict(Counter(t.state for t in view.trials)),
+        "configurations": len({t.root for t in view.trials if t.confirms is None}),
         "training_seconds": None if fitted is None else round(fitted, 1),
         "searched_seconds": round(view.elapsed_seconds, 1) or None,
         "winner": {"trial": winner.number, "value": round(best_of(winner, view.maximize), 6), "epochs": len(winner.reports), "state": winner.state},
@@ -65,10 +66,7 @@ def timed(seen: Iterable[Seen], trials: Sequence[Trial]) -> list[tuple[float, in
 
 
 def winner_of(view: StudyView) -> Trial:
-    """The trial with the best value of those that the engine calls complete; where there is none, with the best epoch of all.
-
-    Our own engine calls complete what had the full budget; others have words of their own for it, and are taken by them.
-    """
+    """The trial with the best value of those that stand as complete in the study, which had the full budget; where there is none, with the best epoch of all."""
     of_search = [t for t in view.trials if t.confirms is None and t.reports]
     complete = [t for t in of_search if t.state == "COMPLETE"]
     sign = 1 if view.maximize else -1
@@ -84,6 +82,13 @@ def best_of(trial: Trial, maximize: bool) -> float:
 
 
 def _training_seconds(trials: Sequence[Trial]) -> float | None:
-    gone_on = {t.retry_of for t in trials}  # their seconds are in the trial that goes on with them
-    found = [t.outcome["fit_seconds"] for t in trials if "fit_seconds" in t.outcome and t.number not in gone_on]
-    return sum(found) if found else None
+    """Each epoch once, whichever trials of a line, or of a promotion, have its row."""
+    found = {(_line_of(t, trials), row["epoch"]): row["seconds"] for t in trials for row in t.outcome.get("history") or () if "seconds" in row}
+    return sum(found.values()) if found else None
+
+
+def _line_of(trial: Trial, trials: Sequence[Trial]) -> int:
+    """The first trial of those that go on for one another: after a loss, or with the weights of one that KerasTuner promoted."""
+    while (promoted := trial.spec.get("peer", {}).get("promoted")) is not None:
+        trial = trials[promoted]
+    return trial.root

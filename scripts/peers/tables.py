@@ -65,9 +65,14 @@ def engine_table(lines: Sequence[Line]) -> str:
             continue
         best = [value for run in runs if (value := best_at(run["curve"], 60 * run["minutes"])) is not None]
         trained = [run["training_seconds"] for run in runs if run.get("training_seconds") is not None]
-        told = [engine, len(runs), spread(best, 3), _on_folds(runs), spread([run["epochs"] for run in runs], 0), spread([sum(run["trials"].values()) for run in runs], 0)]
+        told = [engine, len(runs), spread(best, 3), _on_folds(runs), spread([run["epochs"] for run in runs], 0), spread([_configurations(run) for run in runs], 0)]
         rows.append(_row([*told, spread(trained, 0), _overhead(runs), spread([run["peak_mib"] for run in runs], 0)]))
     return "\n".join(rows)
+
+
+def _configurations(run: Line) -> int:
+    """How many were tried; lines that do not say count those twice that wait for another run when the time was up."""
+    return run.get("configurations", sum(run["trials"].values()) - run["trials"].get("WAITING", 0))
 
 
 def _on_folds(runs: Sequence[Line]) -> str:
@@ -114,10 +119,21 @@ def conditions(lines: Sequence[Line]) -> str:
     settings = _distinct(f"{line['engine']} {line.get('resolved_precision') or line['precision']}" for line in lines if "precision" in line)
     seeds = sorted({line["seed"] for line in lines})
     told = [f"Cores: {lines[0]['cores']}. Seeds: {', '.join(map(str, seeds))}. Processor: {'; '.join(machines)}. Versions: {'; '.join(packages)}."]
-    told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. Commits: {', '.join(_distinct(str(line.get('revision')) for line in lines))}.")
+    told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. {_commits(lines)}")
+    if beside := [100 * line["beside"] for line in lines if "beside" in line]:
+        told.append(f"Processor time that other processes took meanwhile: {spread(beside, 1)} % of a core.")
     memory = _distinct(str(line["memory"]).upper() for line in lines if line.get("memory"))
     told.append(f"Seconds count from the command. Memory is the largest sum over all processes of the command ({', '.join(memory)}), looked at every three seconds.")
     return "\n".join(told)
+
+
+def _commits(lines: Sequence[Line]) -> str:
+    """Which state of the program was measured; where it was more than one, of whom each."""
+    found = _distinct(str(line.get("revision")) for line in lines)
+    if len(found) == 1:
+        return f"Commit: {found[0]}."
+    whose = {commit: ", ".join(f"{line['engine']} {line['seed']}" for line in lines if str(line.get("revision")) == commit) for commit in found}
+    return "**Not of one commit**: " + "; ".join(f"{commit}: {runs}" for commit, runs in whose.items()) + "."
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from search.errors import SearchError
 from search.peer_study import PeerStudy
 from search.space import FamilySpace
-from search.worker import Workplace, available_cores, build_objective
+from search.worker import Workplace, build_objective
 
 PROJECT = "search"
 #: So many failed trials in a row end KerasTuner's search; refused configurations fail too.
@@ -52,7 +52,8 @@ class KerasTunerEngine:
         if study.owner.trials and not (project / "oracle.json").is_file():
             told = f"study '{study.owner.name}' has trials, but KerasTuner's own state is not in {project} any more"
             raise SearchError(f"{told}: put it back, or take another name with --study NAME")
-        task = build_objective(replace(place, threads=available_cores()))  # before KerasTuner would load Keras, with all that it prints
+        # Before KerasTuner would load Keras, with all that it prints; with the backend's own threads, as a script of KerasTuner's has them.
+        task = build_objective(replace(place, threads=None))
         logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each trial is another network, so each is traced, and TensorFlow warns of that
         from search.engines.keras_tuner_hyperband import Stopped, ToldHyperband
 

@@ -132,7 +132,7 @@ def _sentence(sweep: Sweep, scores: Sequence[SettingScore | None], against: Sequ
         which = f": {'; '.join(ties)}" if len(ties) <= _NAMED else ""
         lines.append(f"It can't be told apart from {len(ties)} of the other {len(told)} (paired test, 95 %){which}.")
     elif told:
-        lines.append(f"It is better than {'the other' if len(told) == 1 else f'the other {len(told)}'} beyond chance (paired test, 95 %).")
+        lines.append(f"The paired test (95 %) tells it from {'the other' if len(told) == 1 else f'each of the other {len(told)}'}; it was chosen by these very scores, so the test is somewhat too sure.")
     lacking = sum(each is None for each in scores)
     return " ".join([*lines, *([f"{lacking} of the settings {'has' if lacking == 1 else 'have'} no score."] if lacking else [])])
 

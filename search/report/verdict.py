@@ -92,13 +92,13 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
 
 
 def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
-    counted, full = sum(t.counts for t in view.trials), len(selection.contenders)
+    counted, full = sum(t.counts for t in view.trials), sum(t.is_full for t in view.trials)
     families = len({t.family for t in view.trials})
     minutes = view.elapsed_seconds / 60
     spent = f" in {minutes:.0f} minute{'s' if round(minutes) != 1 else ''}" if 1 <= minutes < 120 else f" in {minutes / 60:.1f} hours" if minutes >= 120 else ""
     kinds = f" of {families} families" if families > 1 else ""
     winner = selection.winner
-    folds = "" if winner.scored is winner.trial else f", scored again on {winner.scored.spec.get('folds')} folds"
+    folds = "" if winner.scored is winner.trial else f", the best {len(selection.contenders)} of these scored again on {winner.scored.spec.get('folds')} folds"
     epochs = "" if winner.trial.is_at_once else f" Its best epoch was {winner.trial.outcome.get('best_epoch', '?')} of {winner.trial.spec.get('epochs', '?')}."
     which = "the best" if selection.prefer is None else "the one chosen"
     return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
@@ -114,9 +114,10 @@ def _defaults(selection: Selection, scale: Scale) -> list[str]:
     told = selection.against_winner[defaults.trial.number]
     sign = -1 if selection.maximize else 1
     ends = None if told.interval is None else sorted(sign * end for end in told.interval)
-    verdict = "which may be chance" if told.is_tie else "which is beyond chance"
-    gained = scale.difference(sign * told.difference, ends)
-    return [f"The defaults of its family, trial {defaults.trial.number}, came to {scale.text(defaults.value)}: from there the search brought {gained}, {verdict} (paired test, 95 %)."]
+    verdict = "which may be chance" if told.is_tie else "which is more than chance alone gives two models named beforehand"
+    gained, worth = scale.difference(sign * told.difference, ends), selection.gain_over(defaults)
+    left = "" if worth is None else f"; after the optimism of choosing, expect {scale.difference(worth)}"
+    return [f"The defaults of its family, trial {defaults.trial.number}, came to {scale.text(defaults.value)}: from there the search brought {gained}, {verdict} (paired test, 95 %){left}."]
 
 
 def _preference(selection: Selection, scale: Scale) -> list[str]:
@@ -139,8 +140,11 @@ def _expected(selection: Selection, scale: Scale) -> list[Tile]:
     found = selection.expected
     if found is None or found.states == 1:
         return []
-    among = f"{found.candidates} full trials and their epochs" if found.candidates > 1 else f"its {found.states} epochs"
-    return [Tile("what that is worth", scale.text(found.expected), scale.interval(found.interval), f"after the optimism of choosing among {among}")]
+    confirmed = selection.winner.scored is not selection.winner.trial
+    kind = "confirmed" if confirmed else "full"
+    among = f"{found.candidates} {kind} trials and their epochs" if found.candidates > 1 else f"its {found.states} epochs"
+    more = "; that these were let in by their scores on the same tracks is not in it" if confirmed else ""
+    return [Tile("what that is worth", scale.text(found.expected), scale.interval(found.interval), f"after the optimism of choosing among {among}{more}")]
 
 
 def _held_out(look: Mapping[str, Any] | None, looks: Sequence[Mapping[str, Any]]) -> list[Tile]:
@@ -163,7 +167,7 @@ def _ties(selection: Selection, scale: Scale) -> list[str]:
         return []
     ties = [each for each in selection.contenders if each.trial.number in against and against[each.trial.number].is_tie]
     if not ties:
-        return ["It is better than every other trial that was trained to the end, beyond chance (paired test, 95 %)."]
+        return [_told_apart(selection)]
     named = ", ".join(str(each.trial.number) for each in ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
     lines = [f"It can't be told apart from {len(ties)} of the other {len(against)} (paired test, 95 %): trial{'s' if len(ties) > 1 else ''} {named}. Any of these may be as good."]
     cheapest = min((each for each in ties), key=lambda each: each.trial.outcome.get("fit_seconds", float("inf")))
@@ -171,6 +175,21 @@ def _ties(selection: Selection, scale: Scale) -> list[str]:
     if ours and theirs and theirs < ours / 2:
         lines.append(f"The cheapest of them, trial {cheapest.trial.number} ({cheapest.trial.family}, {scale.text(cheapest.value)}), took {theirs:.3g} s to fit, the winner {ours:.3g} s.")
     return lines
+
+
+def _told_apart(selection: Selection) -> str:
+    """Nobody ties with the winner: who scored worse, who better (by a preference, the best need not win), and what the test does not cover."""
+    against, winner = selection.against_winner, selection.winner
+    better = sum(told.difference > 0 for told in against.values())
+    counts = [f"{n} scored {what}" for n, what in ((len(against) - better, "worse"), (better, "better")) if n]
+    kind = "scored again" if winner.scored is not winner.trial else "trained to the end"
+    unknown = len(selection.contenders) - 1 - len(against)
+    more = f" {unknown} more can't be compared, for want of a record of the same tracks." if unknown else ""
+    others = "the other one" if len(against) == 1 else f"all {len(against)} others"
+    return (
+        f"The paired test (95 %) tells it from {others} {kind}: {', '.join(counts)}. A test is one of two models named beforehand, and the winner was "
+        f"chosen by scores on these very tracks, so it is somewhat too sure.{more}"
+    )
 
 
 def _other_looks(looks: Sequence[Mapping[str, Any]], shown: Mapping[str, Any] | None, winner: int) -> list[str]:

@@ -17,8 +17,8 @@ import pytest
 from scripts import bench_peers
 from scripts.peers import curves, records, tables
 from scripts.peers.engines import ENGINES, Engine, variant, write_space
-from scripts.peers.process_tree import ProcessTree
-from scripts.peers.running import Run, measure
+from scripts.peers.process_tree import Bystanders, ProcessTree
+from scripts.peers.running import Run, measure, space_hash
 from scripts.peers.study_facts import timed, winner_of
 from scripts.peers.survival import survived
 from scripts.peers.watching import Seen, StudyWatch
@@ -180,6 +180,48 @@ def test_a_tree_is_killed_with_those_that_left_it() -> None:
     assert tree.living() == []
 
 
+def test_what_others_take_meanwhile_is_seen_and_what_is_measured_is_not() -> None:
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    meant, other = busy
+    beside, all_but_other = Bystanders(), Bystanders()
+    try:
+        before = time.monotonic()
+        beside.look({meant.pid})
+        all_but_other.look({other.pid, meant.pid})
+        time.sleep(1.5)
+        beside.look({meant.pid})
+        all_but_other.look({other.pid, meant.pid})
+        took = time.monotonic() - before
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert 0.1 < beside.seconds - all_but_other.seconds < 1.2 * took, "of the two that are busy, the one that is not meant"
+
+
+def test_a_space_is_known_by_what_all_engines_get_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "space.yaml"
+
+    def hashed(text: str) -> str:
+        file.write_text(text)
+        return space_hash(file)
+
+    first = hashed("data: {source: /home/me, test_fraction: 0.2}\nfamilies: {cnn: {depth: 2}}\nprecision: auto\nenergy: {measure: false}")
+    assert first == hashed("families: {cnn: {depth: 2}}\ndata: {source: demo, test_fraction: 0.2}\nprecision: float32")
+    assert first != hashed("families: {cnn: {depth: 3}}\ndata: {source: demo, test_fraction: 0.2}")
+
+
+def test_lines_of_several_commits_are_told_apart() -> None:
+    assert "Commit: a1." in tables.conditions([line(revision="a1"), line("optuna", revision="a1")])
+    told = tables.conditions([line(revision="a1", beside=0.02), line("optuna", revision="b2"), line("optuna", 1, revision="b2")])
+    assert "**Not of one commit**: a1: ours 0; b2: optuna 0, optuna 1." in told and "2.0 (2.0–2.0) % of a core" in told
+
+
+def test_a_trial_that_waits_for_another_run_is_one_with_the_one_that_was_stopped() -> None:
+    rows = [tables.engine_table([line(trials={"COMPLETE": 3, "FAIL": 2, "WAITING": 2}, **more)]) for more in ({}, {"configurations": 4})]
+    assert "| 100 (100–100) | 5 (5–5) |" in rows[0] and "| 100 (100–100) | 4 (4–4) |" in rows[1]
+
+
 def test_a_space_is_changed_and_nothing_else(tmp_path: Path) -> None:
     import yaml
 
@@ -233,6 +275,7 @@ def test_the_report_draws_a_picture(tmp_path: Path, monkeypatch, capsys) -> None
 def scripted(tmp_path: Path, minutes: float, *words: str, killed: bool = False) -> Run:
     engine = Engine("scripted", "tests.scripts.scripted_engine", words, {"precision": "float32"}, trials_at_once=False, total_minutes=False)
     cores = tuple(sorted(os.sched_getaffinity(0)))[:1]
+    (tmp_path / "space.yaml").write_text("data: {source: demo}\nfamilies: {}\n")
     return Run(engine, 0, minutes, tmp_path / "space.yaml", "tiny", "demo", "demo", cores, tmp_path, killed)
 
 

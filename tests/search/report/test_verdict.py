@@ -42,12 +42,14 @@ def test_a_winner_that_has_the_defaults_is_said_to_be_nothing_that_was_found(two
     assert any("it has the defaults of its family" in line for line in winner_lines(selection, "val_accuracy"))
 
 
-@pytest.mark.parametrize(("number", "score", "verdict", "line"), [(1, "72.5 %", "which may be chance", "next, the defaults, trial 1"), (2, "40.0 %", "which is beyond chance", "the defaults, trial 2")])
+@pytest.mark.parametrize(("number", "score", "verdict", "line"), [(1, "72.5 %", "which may be chance", "next, the defaults, trial 1"), (2, "40.0 %", "which is more than chance alone gives two models named beforehand", "the defaults, trial 2")])
 def test_what_the_search_brought_beyond_the_defaults(two: StudyView, number: int, score: str, verdict: str, line: str) -> None:
     two.trials[number].spec["warm_start_of"] = "defaults of cnn"
     told = next(sentence for sentence in verdict_of(two).sentences if "defaults" in sentence)
     gain = 0.75 - two.trials[number].value
     assert told.startswith(f"The defaults of its family, trial {number}, came to {score}: from there the search brought +{100 * gain:.1f} points (") and verdict in told
+    expected = float(told.partition("expect ")[2].partition(" points")[0]) / 100
+    assert gain - 0.03 < expected < gain, "of what was chosen by the same items, less is left"
     selection, _ = selection_of(two, resampling)
     assert any(each.startswith(f"  {line}: {-gain:+.3f}") for each in winner_lines(selection, "val_accuracy"))
 
@@ -73,9 +75,21 @@ def test_a_trial_that_waits_and_is_ahead_already_is_named(two: StudyView) -> Non
     assert told not in verdict_of(two).sentences, "of a search that runs it would be old in a minute"
 
 
-def test_a_winner_that_nobody_ties_with_is_said_to_be_better() -> None:
-    told = verdict_of(view_of([full(0, 0.75, right=first(90)), full(1, 0.3, right=first(36))]))
-    assert any("better than every other trial" in sentence for sentence in told.sentences)
+def test_a_winner_that_nobody_ties_with_is_told_apart_and_the_test_said_to_be_too_sure() -> None:
+    trials = [full(0, 0.75, right=first(90)), full(1, 0.3, right=first(36)), full(2, 0.2)]
+    sentence = next(each for each in verdict_of(view_of(trials)).sentences if "tells it from" in each)
+    assert sentence.startswith("The paired test (95 %) tells it from the other one trained to the end: 1 scored worse. ")
+    assert "chosen by scores on these very tracks, so it is somewhat too sure. 1 more can't be compared" in sentence
+
+
+def test_a_winner_by_preference_that_is_worse_than_the_best_is_not_called_better() -> None:
+    cheap = full(1, 0.5, right=first(60))
+    cheap.outcome["fit_seconds"] = 1.0
+    view = view_of([full(0, 0.75, right=first(90)), cheap, full(2, 0.1, right=first(12))])
+    view.prefer = "cheapest-within 0.3"
+    told = verdict_of(view)
+    assert told.headline == "cnn won: trial 1"
+    assert any("tells it from all 2 others trained to the end: 1 scored worse, 1 scored better." in sentence for sentence in told.sentences)
 
 
 def test_a_tie_that_costs_a_fraction_is_named(two: StudyView) -> None:
