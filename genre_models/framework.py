@@ -21,7 +21,7 @@ from genre_models.errors import GenreModelsError
 
 DEFAULT_BACKEND = "tensorflow"
 #: What each is installed with.
-BACKENDS = {"tensorflow": "pip install .", "torch": "pip install '.[torch]'", "jax": "pip install '.[jax]'"}
+BACKENDS = {"tensorflow": "pip install .", "torch": "pip install -c constraints.txt -e '.[torch]'", "jax": "pip install -c constraints.txt -e '.[jax]'"}
 
 
 def backend_of(spec: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from genre_models.metrics import SMALLEST_PROBABILITY, as_list, confusion_matrix, macro_f1, track_losses
-from genre_models.resampling.intervals import proportion_interval
+from genre_models.resampling import item_scores, proportion_interval
 from genre_models.score_intervals import macro_f1_interval
 from genre_models.temperature import best_temperature
 
@@ -91,6 +91,17 @@ def validated(ids: Sequence[str], y_true: np.ndarray, p: np.ndarray, groups: Map
         "macro_f1_interval": as_list(macro_f1_interval(y_true, predicted, p.shape[1], numbers)),
         "temperature": best_temperature(np.log(np.maximum(p, SMALLEST_PROBABILITY)).astype(np.float64), y_true),
     }
+
+
+def repeated_interval(ids: Sequence[Sequence[str]], parts: Sequence[str], groups: Mapping[str, int]) -> tuple[float, float] | None:
+    """Interval of an accuracy that is the mean over several trainings on each fold; parameters as of `describe_items`, of hits."""
+    sizes = [len(of_fold) for of_fold in ids]
+    hits = []
+    for number, text in enumerate(parts):
+        n = sizes[number % len(sizes)]
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8).reshape(-1, -(-n // 8))
+        hits.append(np.unpackbits(bits, axis=1)[:, :n])
+    return proportion_interval(item_scores(hits, sizes), group_numbers([id for of_fold in ids for id in of_fold], groups))
 
 
 def group_numbers(ids: Sequence[str], groups: Mapping[str, int]) -> np.ndarray | None:

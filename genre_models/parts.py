@@ -19,7 +19,8 @@ import numpy as np
 from genre_models.artifacts import WEIGHTS, copy_weights, write_tables, write_weights
 from genre_models.errors import SnapshotError
 from genre_models.framework import DEFAULT_BACKEND, backend_of
-from genre_models.item_scores import describe_items, scores_of, validated
+from genre_models.item_scores import describe_items, repeated_interval, scores_of, validated
+from genre_models.metrics import as_list
 from genre_models.part_snapshots import TrialState, read_trial, write_trial
 from genre_models.snapshots import Report, Snapshot
 
@@ -231,7 +232,10 @@ class Parts:
         if not self._is_whole:
             told = {}  # nobody compares those that were stopped, and there are many
         elif all(part.scored for part in self.done):
-            told["items"] = describe_items(ids, [part.scored for part in self.done], self._metric, self._groups)
+            scored = [part.scored for part in self.done]
+            told["items"] = describe_items(ids, scored, self._metric, self._groups)
+            if self.wanted > self.folds and self._metric == "val_accuracy":  # of all repeats, as the value is
+                interval = as_list(repeated_interval(ids, scored, self._groups))
         return {
             "value": self.value,
             "val_accuracy": sum(part.val_accuracy for part in self.done) / len(self.done),

@@ -27,7 +27,7 @@ from scripts.curves.frugal import WAYS, FrugalDeck, Way, with_costs, works_of
 from scripts.curves.table import Row, read_table
 from scripts.ending import exit_code_of
 from search.errors import StudyError
-from search.predicted_seconds import SecondsModel, Timed
+from search.predicted_seconds import PRIOR_SLOPE, SecondsModel, Timed
 from search.simulate import simulate
 from search.study_view import StudyView, read_study
 
@@ -155,6 +155,7 @@ def errors_text(timed: list[Timed]) -> str:
         scale = np.median(ratios) if first == 0 else 1.0  # without a trial predictions compare, no more
         off = np.exp(np.abs(np.log(np.array(ratios) / scale)))
         lines.append(f"| {first if first else 'none (relative)'} | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |")
+    lines.append(f"\nlog seconds over log work: slope {SecondsModel(timed).slope:.2f} (before any trial: {PRIOR_SLOPE})\n")
     constant = np.array([one.seconds for one in timed])
     off = np.exp(np.abs(np.log(constant / np.median(constant))))
     return "\n".join([*lines, f"| the median of all, whatever the work | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |"])

@@ -27,10 +27,12 @@ sys.path.insert(0, str(ROOT))
 from scripts.ending import exit_code_of
 from scripts.peers import environment
 from scripts.peers.engines import write_space
+from scripts.peers.process_tree import ProcessTree
 from scripts.peers.watching import StudyWatch
 from search.errors import SearchError
 
 LOOK_SECONDS = 0.2
+TREE_SECONDS = 3.0  # between two looks at its processes
 _END_SECONDS = 120  # for the trials under way to come to an end
 
 
@@ -92,12 +94,17 @@ def timed(o: argparse.Namespace, space: Path, folder: Path, study: str, seed: in
     log, began, family = folder / f"{study}.log", time.monotonic(), None
     watch = StudyWatch(folder / study / "study.db", began)
     with log.open("w", encoding="utf-8") as out:
-        process = subprocess.Popen([sys.executable, "-m", "search.run", *words], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([sys.executable, "-m", "search.run", *words], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+    tree, looked = ProcessTree(process.pid), -TREE_SECONDS
     try:
-        reached = None
-        while process.poll() is None and reached is None:
+        reached, has_ended = None, False
+        while reached is None and not has_ended:
+            has_ended = process.poll() is not None  # before the look, so that none of its last words is missed
             watch.look()
             reached = next((seen for seen in watch.seen if seen.value >= o.reach), None)
+            if time.monotonic() - looked >= TREE_SECONDS:
+                tree.look()
+                looked = time.monotonic()
             time.sleep(LOOK_SECONDS)
         if reached is not None:
             family = watch.specs()[reached.number]["family"]
@@ -105,11 +112,11 @@ def timed(o: argparse.Namespace, space: Path, folder: Path, study: str, seed: in
             with suppress(subprocess.TimeoutExpired):  # it is killed then
                 process.wait(_END_SECONDS)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    if not watch.seen:
-        raise SearchError(f"{words}: no epoch was trained:\n{log.read_text(errors='replace')[-2000:]}")
+        tree.kill()  # with all that it left: nothing may run beside the next
+        process.wait()
+    if not watch.seen or (reached is None and process.returncode != 0):
+        why = "no epoch was trained" if not watch.seen else f"it ended with exit code {process.returncode}"
+        raise SearchError(f"{' '.join(words)}: {why}:\n{log.read_text(errors='replace')[-2000:]}")
     return {"seconds": None if reached is None else reached.seconds, "family": family, "first": watch.seen[0].seconds, "epochs": len(watch.seen)}
 
 

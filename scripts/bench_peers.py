@@ -18,9 +18,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -90,12 +91,20 @@ def run_all(options: argparse.Namespace) -> int:
 
 def _rescore_all(runs: list[Run], options: argparse.Namespace) -> int:
     """What ``--folds 0`` left for later, when the cores need not be idle: a score does not depend on that."""
+    if options.work is None:
+        raise SearchError("--rescore: give the --work folder of the measurement too: there are the studies whose winners are scored")
     lines = {key_of(line): line for line in read_lines(options.results)}
     waiting = [run for run in runs if not run.killed and "folds" not in lines.get(key_of(run.key), {"folds": None})]
+    failed = 0
     for number, run in enumerate(waiting, start=1):
         print(f"[{number} of {len(waiting)}] {run.engine.name}, seed {run.seed}: {options.folds} folds", flush=True)
-        append_line(options.results, lines[key_of(run.key)] | {"folds": _rescored(run, options.folds)})
-    return 0
+        line = lines[key_of(run.key)]
+        try:
+            append_line(options.results, line | {"folds": _rescored(run, options.folds, line["winner"])})
+        except SearchError as error:
+            print(f"error: {run.engine.name}, seed {run.seed}: {error}", file=sys.stderr, flush=True)
+            failed += 1
+    return 1 if failed else 0
 
 
 def _measure(run: Run, options: argparse.Namespace) -> bool:
@@ -104,7 +113,7 @@ def _measure(run: Run, options: argparse.Namespace) -> bool:
         _prepare(run)
         line = measure(run)
         if options.folds and not run.killed:
-            line["folds"] = _rescored(run, options.folds)
+            line["folds"] = _rescored(run, options.folds, line["winner"])
     except SearchError as error:
         print(f"error: {run.engine.name}, seed {run.seed}: {error}", file=sys.stderr, flush=True)
         return False
@@ -119,8 +128,9 @@ def _prepare(run: Run) -> None:
     _json_of(["scripts.peers.preparing", *_places(run)], run)
 
 
-def _rescored(run: Run, folds: int) -> dict:
-    return _json_of(["scripts.peers.rescoring", *_places(run), "--study", run.study, "--folds", str(folds)], run)
+def _rescored(run: Run, folds: int, winner: Mapping[str, Any]) -> dict:
+    meant = ["--trial", str(winner["trial"]), "--value", str(winner["value"])]
+    return _json_of(["scripts.peers.rescoring", *_places(run), "--study", run.study, "--folds", str(folds), *meant], run)
 
 
 def _places(run: Run) -> list[str]:

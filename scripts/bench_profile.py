@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--study", metavar="NAME", help="a study that has run")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where it is, and whose cache is used")
-    p.add_argument("--workers", type=int, default=2, help="trials at a time, of the study that has run or that is run (default: 2)")
+    p.add_argument("--workers", type=int, metavar="N", help="trials at a time: with --study of the search that has run, which must be told; else of the one that is run (default: 2)")
     p.add_argument("--space", type=Path, default=ROOT / "spaces" / "cnn.yaml", metavar="FILE")
     p.add_argument("--data", default="demo", metavar="SOURCE")
     p.add_argument("--input", choices=("audio", "image"), help="which set of the corpus, where it has both")
@@ -70,6 +70,8 @@ def of_study(o: argparse.Namespace) -> Profile:
     """Of a study as it lies there: what came before and after the search is not known."""
     from search.study_view import read_study
 
+    if o.workers is None:
+        raise SearchError("--study: give --workers N too, of the search that has run: shares of the workers' time are shares of N times its seconds")
     view = read_study(o.studies_dir.resolve(), o.study)
     if not view.elapsed_seconds:
         raise SearchError(f"study '{o.study}': does not say how long it searched")
@@ -80,10 +82,11 @@ def of_new_search(o: argparse.Namespace) -> Profile:
     """Run a search in a scratch folder; features are made before."""
     from search.study_view import read_study
 
+    workers = o.workers or 2
     with _scratch() as folder:
         space = _space(o, folder)
         _last_line(["scripts.peers.preparing", *_places(o, space, folder)])
-        words = ["search.run", *_places(o, space, folder), "--study", "profile", "--engine", "ray", "--workers", str(o.workers), "--minutes", f"{o.minutes:g}"]
+        words = ["search.run", *_places(o, space, folder), "--study", "profile", "--engine", "ray", "--workers", str(workers), "--minutes", f"{o.minutes:g}"]
         log, began = folder / "search.log", time.time()
         with log.open("w") as out:
             code = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, check=False).returncode
@@ -91,7 +94,7 @@ def of_new_search(o: argparse.Namespace) -> Profile:
         if code != 0:
             raise SearchError(f"the search ended with exit code {code}:\n{log.read_text(errors='replace')[-2000:]}")
         view, before = read_study(folder, "profile"), first_trial_began(folder / "profile" / "study.db") - began
-        return profile(view.trials, o.workers, view.elapsed_seconds, before, max(0.0, wall_seconds - before - view.elapsed_seconds))
+        return profile(view.trials, workers, view.elapsed_seconds, before, max(0.0, wall_seconds - before - view.elapsed_seconds))
 
 
 def first_trial_began(database: Path) -> float:

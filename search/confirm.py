@@ -32,7 +32,8 @@ def next_to_confirm(trials: Iterable[Trial], top: int, folds: int, maximize: boo
     One that failed, or was lost with its retries, counts as begun: it would fail again.
     """
     trials = list(trials)
-    begun = {t.confirms for t in trials if t.confirms is not None and t.spec["folds"] == folds and t.reason != WITHDRAWN}
+    newest = {t.confirms: t for t in trials if t.confirms is not None and t.spec["folds"] == folds}  # of a line of retries the last
+    begun = {confirmed for confirmed, t in newest.items() if t.reason != WITHDRAWN}
     return next((t for t in finalists(trials, top, maximize) if t.number not in begun), None)
 
 

@@ -83,5 +83,5 @@ def front_lines(trials: Iterable[Trial], maximize: bool, metric: str) -> list[st
         shown = found if len(found) <= _NAMED else [*found[: _NAMED - 1], found[-1]]
         told = ", ".join(f"trial {trial.number} {trial.value:.3f} at {cost.text(cost.of(trial))}" for trial in shown)
         more = f" ({len(found) - len(shown)} between them left out)" if len(shown) < len(found) else ""
-        lines.append(f"{metric} against {cost.label}, nobody is better for less: {told}{more}")
+        lines.append(f"{metric} against {cost.label}, no other is better for less: {told}{more}")
     return lines

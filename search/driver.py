@@ -123,7 +123,7 @@ def drive(
     depot = require_depot(config.artifacts, location.folder)
     kept = max(KEPT_TRIALS, config.confirm.top if config.confirm is not None else 0)
     place = replace(place, trials_dir=f"{depot.root}/{TRIALS}")
-    owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease, energy=config.energy)
+    owner = StudyOwner(location, maximize=maximize, fingerprint=fingerprint, defaults=defaults, lease=lease, energy=config.energy, trains_here=config.engine == "inline")
     owner.describe(about or {})
     owner.note_confirmation(None if config.confirm is None else config.confirm.model_dump())
     owner.note_preference(config.prefer)

@@ -8,16 +8,17 @@ and the proposer, writes the study, keeps the budget. It knows no threads, proce
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from search.budget import BudgetWatch
 from search.checkpoints import Checkpoints
-from search.confirm import WITHDRAWN, confirming_spec, next_to_confirm
+from search.confirm import WITHDRAWN, confirming_spec
 from search.failures import Failures
+from search.next_move import Confirm, EndPaused, GoOn, Move, NextMove, StartNew, StartWaiting
 from search.rules import Limits, Monitor, Rules, SpecParts
 from search.sampling import Proposer
-from search.schedulers import Resume, Start
+from search.schedulers import Start
 from search.study import StudyOwner
 from search.trial import Decision, End, Trial, end_of, with_earlier_legs
 from search.worker import Errand, Workplace
@@ -60,7 +61,7 @@ class Loop:
         self._budget = BudgetWatch(limits, owner, monitor, self._asked_to_end)
         self._without: frozenset[str] = frozenset()
         self._proposals_end = False
-        self._told_blocked = False
+        self._next_move = NextMove(owner, rules, self._budget, monitor, self._may_start_new)
         searched = [t for t in owner.trials.values() if t.confirms is None]
         proposer.rebuild(searched)
         self._scheduler.rebuild(searched)
@@ -98,7 +99,7 @@ class Loop:
     @property
     def has_work(self) -> bool:
         """True while a free worker would be given something now."""
-        return self._plan() is not None
+        return self._next_move() is not None
 
     def next(self, without: Collection[str] = ()) -> Trial | None:
         """A trial for a free worker, written to the study; None if there is none now.
@@ -107,9 +108,8 @@ class Loop:
         """
         self.owner.spent.begin()
         self._without = frozenset(without)
-        while (plan := self._plan()) is not None:
-            trial = plan()
-            if trial is not None:
+        while (move := self._next_move()) is not None:
+            if (trial := self._do(move)) is not None:
                 return trial
         return None
 
@@ -119,67 +119,24 @@ class Loop:
         where = self.checkpoints.where(trial)
         return Errand(trial.number, trial.spec, place.workdir(trial.number), where, self.checkpoints.to_resume(trial))
 
-    def _plan(self) -> Callable[[], Trial | None] | None:
-        """What a free worker should do; nothing is done yet."""
-        self._budget.check()
-        if self._budget.is_called_off:
-            return None
-        if self.stop_reason is not None:
-            return self._plan_after_time()
-        self._watch_proposals()
-        waiting = self.owner.waiting()
-        if waiting:
-            return lambda: self._start_waiting(waiting[0])
-        move = self._scheduler.next(self._may_start_new)
-        if isinstance(move, Start):
-            return lambda: self._start_new(move)
-        if isinstance(move, Resume):
-            return lambda: self._resume(self._paused(move.root))
-        return self._plan_ending()
+    def _do(self, move: Move) -> Trial | None:
+        """Carry a move out; the trial that a worker is to get, None where it took none or was refused."""
+        match move:
+            case StartNew(wanted):
+                return self._start_new(wanted)
+            case StartWaiting(trial):
+                return self._start_waiting(trial)
+            case GoOn(trial):
+                return self._resume(trial)
+            case Confirm(trial, folds):
+                return self._confirm(trial, folds)
+            case EndPaused(trials, why):
+                return self._end_paused(trials, why)
 
-    def _plan_ending(self) -> Callable[[], Trial | None] | None:
-        """No trial is to begin and none to be promoted: what is left over, then confirmations, once nothing runs."""
-        searching = [t for t in self.running if t.confirms is None]
-        paused = self.owner.paused()
-        if searching:
-            return None
-        if paused and not self.owner.roster.has_full:
-            return lambda: self._resume(self._budget.most_advanced(paused))
-        if paused:
-            return lambda: self._end_paused(paused, "the search ended before it was among the best of its rung")
-        return self._plan_confirmation()
-
-    def _plan_after_time(self) -> Callable[[], Trial | None] | None:
-        """The budget is used up: the one trial that is finished all the same, then confirmations."""
-        self._budget.name_first()
-        first = next((t for t in (*self.owner.paused(), *self.owner.waiting()) if t.root == self._budget.finish_first), None)
-        if first is not None:
-            return lambda: self._start_waiting(first) if first.paused is None else self._resume(first)
-        confirming = [t for t in self.owner.waiting() if t.confirms is not None]
-        if any(t.confirms is None for t in self.running):
-            return None
-        return (lambda: self._start_waiting(confirming[0])) if confirming else self._plan_confirmation()
-
-    def _plan_confirmation(self) -> Callable[[], Trial | None] | None:
-        confirmation = self._rules.confirmation
-        if confirmation is None:
-            return None
-        trial = next_to_confirm(self.owner.trials.values(), confirmation.top, confirmation.folds, self.owner.maximize)
-        if trial is None:
-            return None
-        if trial.family in confirmation.blocked:
-            if not self._told_blocked:
-                self._told_blocked = True
-                self._monitor.note(f"trial {trial.number} is still to be confirmed, but family {trial.family} can't be had here: no winner yet")
-            return None
-        return lambda: self._confirm(trial, confirmation.folds)
-
-    @property
     def _may_start_new(self) -> bool:
+        if not self._proposals_end and not self._proposer.has_more():
+            self._no_more_of(None)
         return not self._proposals_end and self._budget.has_trials_left
-
-    def _paused(self, root: int) -> Trial:
-        return self.owner.roster.paused_of([root])[0]
 
     # -- beginnings ------------------------------------------------------------------------------------------------
 
@@ -197,8 +154,8 @@ class Loop:
         self._monitor.started(trial)
         return trial
 
-    def _start_new(self, move: Start) -> Trial | None:
-        number, asked = self.owner.next_number, move.family
+    def _start_new(self, wanted: Start) -> Trial | None:
+        number, asked = self.owner.next_number, wanted.family
         if asked is None and self._without:
             asked = self._proposer.other_than(self._without)
         proposal = self._proposer.propose(number, asked)
@@ -209,7 +166,7 @@ class Loop:
         spec = self._parts.spec(family, sampled, number)
         if (origin := self._proposer.origin_of(number)) is not None:
             spec["warm_start_of"] = origin
-        trial = self.owner.start(spec, written, move.bracket)
+        trial = self.owner.start(spec, written, wanted.bracket)
         reason = self._refusal(trial)
         if reason is not None:
             self._end(trial, End.REFUSED, reason=reason)
@@ -230,10 +187,6 @@ class Loop:
                 raise
             return str(error)
         return None
-
-    def _watch_proposals(self) -> None:
-        if not self._proposals_end and not self._proposer.has_more():
-            self._no_more_of(None)
 
     def _no_more_of(self, family: str | None) -> None:
         if family is not None and self._proposer.has_more():
@@ -400,7 +353,7 @@ class Loop:
     def _losers(self) -> list[Trial]:
         return self.owner.roster.paused_of(self._scheduler.losers())
 
-    def _end_paused(self, trials: list[Trial], why: str) -> None:
+    def _end_paused(self, trials: Iterable[Trial], why: str) -> None:
         for trial in trials:
             self._end(trial, End.PRUNED, reason=f"{why} at epoch {trial.paused}", outcome=trial.outcome)
 

@@ -201,7 +201,7 @@ class PeerStudy:
             "epochs": int(rows[-1]["epoch"]),
             "stopped_early": False,
             "interval": None,
-            "fit_seconds": sum(row.get("seconds", 0.0) for row in rows),
+            "fit_seconds": sum(row.get("seconds", 0.0) for row in (*earlier, *rows)),  # of all epochs that its weights saw
             "history": [*earlier, *rows],
             **self._size(trial),
         }

@@ -14,9 +14,9 @@ PEERS = ("keras-tuner", "ray-tune", "ray-tune-reuse")
 #: What fingerprints call the engines that are this program's own: either may go on with the other's study.
 OURS = "ray or inline"
 _OWN_WAYS = {
-    "keras-tuner": "KerasTuner's Hyperband: it draws at random and promotes at epochs of its own; sampler, try_defaults, scheduler and budget.min_epochs are not used",
-    "ray-tune": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, each trial in a process of its own; sampler, try_defaults and scheduler are not used",
-    "ray-tune-reuse": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, processes are used again; sampler, try_defaults and scheduler are not used",
+    "keras-tuner": "KerasTuner's Hyperband: it draws at random and promotes at epochs of its own; sampler, try_defaults, frugal, scheduler and budget.min_epochs are not used",
+    "ray-tune": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, each trial in a process of its own; sampler, try_defaults, frugal and scheduler are not used",
+    "ray-tune-reuse": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, processes are used again; sampler, try_defaults, frugal and scheduler are not used",
 }
 
 

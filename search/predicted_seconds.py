@@ -1,8 +1,8 @@
 """How many seconds an epoch of a configuration takes, predicted from its declared work and the trials that ran. Pure.
 
 The logarithm of the seconds is a line in the logarithm of the work, one slope for all families and a level for each. Before there are trials the
-slope is what recorded studies gave (docs/benchmarks.md, "Frugal search"): an epoch has parts that do not grow with the network, so it is near 0.5
-and not 1. Trials that ran correct it by as much as they are sure of (a normal prior, so the least squares are penalised).
+slope is near what recorded studies gave (``scripts/bench_frugal.py seconds`` prints theirs): an epoch has parts that do not grow with the network, so it is
+nearer 0.5 than 1. Trials that ran correct it by as much as they are sure of (a normal prior, so the least squares are penalised).
 """
 
 from __future__ import annotations
@@ -60,6 +60,11 @@ class SecondsModel:
 
     def _row(self, family: str, work: float) -> list[float]:
         return [1.0, math.log(work), *(float(family == each) for each in self._families)]
+
+    @property
+    def slope(self) -> float:
+        """Of log seconds over log work."""
+        return float(self._weights[1])
 
     def seconds(self, family: str, work: float) -> float:
         """Of an epoch of that family with so much declared work; a family that nothing ran of lies with the others."""

@@ -47,6 +47,8 @@ class StudyOwner:
         Asked before each write.
     energy : EnergySettings, optional
         How the energy of what this driver does is measured; without them it is not.
+    trains_here : bool
+        Whether trials train in the driver's own process, so that one may be what ended it.
 
     Attributes
     ----------
@@ -69,9 +71,11 @@ class StudyOwner:
         defaults: Mapping[str, Any] | None = None,
         lease: Lease | None = None,
         energy: EnergySettings | None = None,
+        trains_here: bool = False,
     ) -> None:
         self.name = location.name
         self.maximize = maximize
+        self._forgiven = {End.INTERRUPTED} if trains_here else {End.INTERRUPTED, End.ORPHAN}  # ends that are not held against a trial
         self.storage = StudyStorage(location, lease)
         with in_words(location, "opened"):
             attrs = self._join(location, fingerprint, defaults or {})
@@ -304,7 +308,7 @@ class StudyOwner:
     def _requeue(self, trial: Trial) -> None:
         if not trial.is_lost or self.successor(trial) is not None:
             return
-        if trial.end != End.INTERRUPTED and self._ancestors(trial) >= MAX_RETRIES:
+        if trial.end not in self._forgiven and self._ancestors(trial) >= MAX_RETRIES:
             return
         spec = {**trial.spec, "retry_of": trial.number, "first": trial.root}
         if trial.end == End.TIMEOUT:
@@ -331,11 +335,11 @@ class StudyOwner:
         return self.roster.successor(trial)
 
     def _ancestors(self, trial: Trial) -> int:
-        """How often this trial's configuration was lost to a crash; a stop the user asked for is not held against it."""
+        """How often this trial's configuration was lost to a crash of its own: not by a stop that the user asked for, nor by the end of a driver elsewhere."""
         count = 0
         while trial.retry_of is not None:
             trial = self.trials[trial.retry_of]
-            count += trial.end != End.INTERRUPTED
+            count += trial.end not in self._forgiven
         return count
 
 

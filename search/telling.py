@@ -78,6 +78,8 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         **({"environment": dict(environment)} if environment else {}),
         "backend": config.backend,
         "engine": config.engine,
+        "artifacts": config.artifacts,
+        "storage": config.storage,
         "precision": precision,
         "energy": config.energy.model_dump(),
         "versions": {name: version(name) for name in dict.fromkeys((*VERSIONS, config.backend))},
@@ -119,7 +121,7 @@ def tell_results(
     """The leaderboard, the winner and its doubts, where things are, and what to do next; returns the exit code. With `caveat` all say why they are no result."""
     from search.cost_text import front_lines, total_line
     from search.leaderboard import print_leaderboard, write_leaderboard
-    from search.winner import ahead_lines, winner_lines
+    from search.winner import ahead_lines, unconfirmed_lines, winner_lines
 
     folder, maximize = location.folder, config.objective.direction == "maximize"
     selection = _selection(config, finished.trials, statistics)
@@ -133,7 +135,8 @@ def tell_results(
     if any(t.is_full for t in finished.trials):
         title = f"study {config.study}{' (demo corpus)' if corpus.demo else ''}: trials with the full budget{f'; {caveat}' if caveat else ''}"
         print_leaderboard(console, finished.trials, maximize, config.objective.metric, title=title, selection=selection)
-        for line in () if selection is None else [*winner_lines(selection, config.objective.metric), *ahead_lines(selection, finished.trials)]:
+        more = () if selection is None else (*ahead_lines(selection, finished.trials), *unconfirmed_lines(selection, finished.trials))
+        for line in () if selection is None else (*winner_lines(selection, config.objective.metric), *more):
             console.print(line, markup=False, highlight=False)
         for line in front_lines(finished.trials, maximize, config.objective.metric):
             console.print(line, markup=False, highlight=False)

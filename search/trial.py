@@ -55,7 +55,7 @@ class End(StrEnum):
         return self in (End.WORKER_LOST, End.ORPHAN, End.INTERRUPTED, End.TIMEOUT)
 
 
-#: A lost trial is tried again at most so often; one that kills three workers is not bad luck.
+#: A trial whose worker was lost is tried again at most so often; one that kills three is not bad luck.
 MAX_RETRIES = 2
 
 

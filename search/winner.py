@@ -56,6 +56,21 @@ def ahead_lines(selection: Selection, trials: Iterable[Trial]) -> list[str]:
     return [f"  not at its end, but ahead of it: trial {trial.root}, {at}; the same command with more time goes on with it"]
 
 
+def unconfirmed_lines(selection: Selection, trials: Iterable[Trial]) -> list[str]:
+    """A line for each trial that scored more than the winner had before it was confirmed, and is no candidate because its own confirmation failed."""
+    if selection.winner.scored is selection.winner.trial:
+        return []
+    trials, sign, folds = list(trials), 1 if selection.maximize else -1, selection.winner.scored.spec["folds"]
+    candidates = {each.trial.number for each in selection.contenders}
+    last = {t.confirms: t for t in trials if t.confirms is not None and t.spec["folds"] == folds}  # of several, the newest retry
+    better = [t for t in trials if t.is_full and t.number in last and t.number not in candidates and sign * t.value > sign * selection.winner.trial.value]
+    return [
+        f"  no candidate: trial {t.number} with {t.value:.3f}, since its confirmation, trial {last[t.number].number}, ended as {last[t.number].end}"
+        + (f": {last[t.number].reason}" if last[t.number].reason else "")
+        for t in better
+    ]
+
+
 def _worth(selection: Selection) -> list[str]:
     found = selection.expected
     if found is None or found.states == 1:

@@ -111,7 +111,7 @@ def test_a_backend_that_is_missing_ends_a_search_and_is_noted_in_a_plan(tmp_path
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "torch" else found(name, *more))
     words = ["--space", str(tmp_path / "space.yaml"), "--studies-dir", str(tmp_path / "studies")]
     assert main(words) == 2
-    assert capsys.readouterr().err == "error: backend: torch is not installed here: pip install '.[torch]'\n"
+    assert capsys.readouterr().err == "error: backend: torch is not installed here: pip install -c constraints.txt -e '.[torch]'\n"
     assert not (tmp_path / "studies").exists()
     assert main([*words, "--dry-run"]) == 0
-    assert "note: backend: torch is not installed here: pip install '.[torch]', before this space can be searched" in capsys.readouterr().out
+    assert "note: backend: torch is not installed here: pip install -c constraints.txt -e '.[torch]', before this space can be searched" in capsys.readouterr().out

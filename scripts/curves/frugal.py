@@ -37,7 +37,9 @@ class Way:
     ----------
     name : str
     first_second : float or None
-        The first rung, in seconds of training; None: rungs in epochs, from 1.
+        The first rung, in seconds of training; None: rungs in epochs.
+    first_epoch : int
+        The first rung in epochs.
     candidates : callable
         Number of a trial -> how many proposals are drawn for it.
     power : float or None
@@ -48,6 +50,7 @@ class Way:
 
     name: str
     first_second: float | None = None
+    first_epoch: int = 1
     candidates: Callable[[int], int] = lambda number: 1
     power: float | None = 1
     is_extrapolating: bool = False
@@ -58,21 +61,22 @@ class Way:
 
     def ladder(self, epochs: int) -> Ladder:
         """Its rungs."""
-        return EpochLadder(rungs(1, epochs, FACTOR)) if self.first_second is None else SecondsLadder(self.first_second, FACTOR)
+        return EpochLadder(rungs(self.first_epoch, epochs, FACTOR)) if self.first_second is None else SecondsLadder(self.first_second, FACTOR)
 
 
 WAYS = (
     Way("epochs (as is)"),
+    Way("epochs, from 3", first_epoch=3),
     Way("rungs from 0.3 s", 0.3),
     Way("rungs from 1 s", 1.0),
     Way("rungs from 3 s", 3.0),
-    Way("one of 4 by cost", None, lambda number: 4),
-    Way("rungs from 3 s, one of 4 by cost", 3.0, lambda number: 4),
-    Way("one of 8 by the square", None, lambda number: 8, 2),
-    Way("rungs from 3 s, one of 8 by the square", 3.0, lambda number: 8, 2),
-    Way("the cheapest of 3", None, lambda number: 3, None),
-    Way("the first 10 of the cheaper half", None, lambda number: 2 if number < 10 else 1, None),
-    Way("the first 10 the cheapest of 3", None, lambda number: 3 if number < 10 else 1, None),
+    Way("one of 4 by cost", candidates=lambda number: 4),
+    Way("rungs from 3 s, one of 4 by cost", 3.0, candidates=lambda number: 4),
+    Way("one of 8 by the square", candidates=lambda number: 8, power=2),
+    Way("rungs from 3 s, one of 8 by the square", 3.0, candidates=lambda number: 8, power=2),
+    Way("the cheapest of 3", candidates=lambda number: 3, power=None),
+    Way("the first 10 of the cheaper half", candidates=lambda number: 2 if number < 10 else 1, power=None),
+    Way("the first 10 the cheapest of 3", candidates=lambda number: 3 if number < 10 else 1, power=None),
     Way("extrapolated curves", is_extrapolating=True),
 )
 

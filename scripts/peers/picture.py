@@ -13,6 +13,7 @@ from scripts.peers.tables import engines_of, runs_of
 
 #: Told apart by people who see red and green alike (Okabe and Ito 2008).
 COLOURS = ("#0072b2", "#56b4e9", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#000000")
+STYLES = ("solid", "dashed", "dotted")  # for more engines than there are colours
 FIRST_SECOND = 5.0
 SECONDS_DRAWN = 400
 
@@ -28,13 +29,14 @@ def draw_curves(path: Path, lines: Sequence[Line]) -> None:
     seconds = np.geomspace(min(FIRST_SECOND, until / 2), until, SECONDS_DRAWN).tolist()
     figure = Figure(figsize=(9, 4.8), layout="constrained")
     axes = figure.subplots()
-    for engine, colour in zip(engines_of(lines), COLOURS, strict=False):
+    for place, engine in enumerate(engines_of(lines)):
+        colour, dashes = COLOURS[place % len(COLOURS)], STYLES[place // len(COLOURS) % len(STYLES)]
         runs = runs_of(lines, engine)
         rows = band({seed: run["curve"] for seed, run in runs.items()}, seconds, maximize)
         if rows:
             at, middle, worst, best = zip(*rows, strict=True)
             axes.fill_between(at, worst, best, step="post", color=colour, alpha=0.15, linewidth=0)
-            axes.step(at, middle, where="post", color=colour, linewidth=1.8, label=f"{engine} ({len(runs)} seed{'s' if len(runs) > 1 else ''})")
+            axes.step(at, middle, where="post", color=colour, linestyle=dashes, linewidth=1.8, label=f"{engine} ({len(runs)} seed{'s' if len(runs) > 1 else ''})")
     axes.set_xscale("log")
     axes.set_xlim(seconds[0], until)
     ticks = [tick for tick in (10, 30, 60, 120, 300, 720, 1800, 3600) if seconds[0] <= tick <= until]

@@ -1,6 +1,6 @@
 """The winner of a study scored again on folds of the development tracks: one judge for all engines.
 
-    python -m scripts.peers.rescoring --space FILE --data SOURCE --studies-dir DIR --study NAME --seed N --folds K
+    python -m scripts.peers.rescoring --space FILE --data SOURCE --studies-dir DIR --study NAME --seed N --folds K --trial N --value V
 
 Our own objective trains the winner's configuration with the full budget on each fold, in float32, and says how many tracks of all folds it told right, with
 the interval. The last line that is printed is JSON.
@@ -16,20 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from scripts.peers.opened import open_space
-from scripts.peers.study_facts import winner_of
+from scripts.peers.study_facts import best_of, winner_of
+from search.errors import SearchError
 from search.study_view import read_study
 
 
-def rescore(space: Path, source: str | None, studies_dir: Path, study: str, seed: int, folds: int) -> dict[str, Any]:
-    """Score the winner.
+def rescore(space: Path, source: str | None, studies_dir: Path, study: str, seed: int, folds: int, trial: int, value: float) -> dict[str, Any]:
+    """Score the winner, trial `trial` with `value`: the study that lies there must be the one that was measured.
 
     Returns
     -------
     dict
         ``value``, ``interval`` (95 %; None where the objective is no accuracy), ``scores`` (of each fold), ``folds``, ``epochs``, ``seconds``.
+
+    Raises
+    ------
+    SearchError
+        The study has another winner.
     """
-    opened = open_space(space, source, seed, studies_dir, (folds,))
-    won = winner_of(read_study(studies_dir, study)).spec
+    view = read_study(studies_dir, study)
+    winner = winner_of(view)
+    if winner.number != trial or abs(best_of(winner, view.maximize) - value) > 1e-5:
+        told = f"its winner is trial {winner.number} with {best_of(winner, view.maximize):.6f}, that of the line trial {trial} with {value:.6f}"
+        raise SearchError(f"{studies_dir / study}: is not the study that was measured: {told}; measure anew (--again), or give the --work folder of the measurement")
+    won, opened = winner.spec, open_space(space, source, seed, studies_dir, (folds,))
     spec = opened.spec(won["family"], won["params"], won["seed"], "float32") | {"folds": folds}
     from genre_models.objective import build
 
@@ -47,8 +57,10 @@ def main() -> int:
     parser.add_argument("--study", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--trial", type=int, required=True)
+    parser.add_argument("--value", type=float, required=True)
     o = parser.parse_args()
-    print(json.dumps(rescore(o.space, o.data, o.studies_dir.resolve(), o.study, o.seed, o.folds)))
+    print(json.dumps(rescore(o.space, o.data, o.studies_dir.resolve(), o.study, o.seed, o.folds, o.trial, o.value)))
     return 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,12 +63,12 @@ class StudyWatch:
 
     def look(self) -> None:
         """Take in what has come; nothing where the database can't be read now, as while a killed writer's log is taken in."""
-        rows = self._rows(_REPORTS, self._last)
+        rows, states = self._read((_REPORTS, (self._last,)), (_STATES, ())) or ([], [])
         seconds = time.monotonic() - self.began
         for identity, number, step, value in rows:
             self.seen.append(Seen(seconds, number, step, value, number not in self._trials))
             self._last = max(self._last, identity)
-        self._trials |= {number for number, _ in self._rows(_STATES)}
+        self._trials |= {number for number, _ in states}
 
     def states(self) -> dict[int, str]:
         """State of each trial by its number, in Optuna's words."""
@@ -83,10 +84,16 @@ class StudyWatch:
         return json.loads(found[0][0]) if found else None
 
     def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        found = self._read((query, values))
+        return found[0] if found else []
+
+    def _read(self, *queries: tuple[str, Sequence[Any]]) -> list[list[tuple[Any, ...]]] | None:
+        """What several queries find at one and the same moment."""
         if not self.database.is_file():
-            return []
+            return None
         try:
-            with closing(sqlite3.connect(f"{self.database.resolve().as_uri()}?mode=ro", uri=True, timeout=2)) as connection:
-                return connection.execute(query, values).fetchall()
+            with closing(sqlite3.connect(f"{self.database.resolve().as_uri()}?mode=ro", uri=True, timeout=2, isolation_level=None)) as connection:
+                connection.execute("BEGIN")
+                return [connection.execute(query, values).fetchall() for query, values in queries]
         except sqlite3.Error:
-            return []
+            return None

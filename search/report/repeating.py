@@ -24,7 +24,7 @@ def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | 
     study = study_words(view, folder)
     name, studies = study[:2], study[2:]
     needed = environment_words(view)
-    search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *_engine(view), *studies]
+    search = ["python", "-m", "search.run", "--space", str(shown_folder(folder) / "space.yaml"), *name, *_data(view), *_engine(view), *_given(view), *studies]
     found = {
         "search": needed + _line(search),
         "look": needed + _line(["python", "scripts/final_eval.py", *name, *studies, *(["--prefer", *prefer.split()] if prefer else [])]),
@@ -77,6 +77,16 @@ def _engine(view: StudyView) -> list[str]:
     """The tool that searched, where it was another: a study of one is not gone on with by another."""
     engine = view.run.get("engine")
     return ["--engine", engine] if engine in PEERS else []
+
+
+def _given(view: StudyView) -> list[str]:
+    """What the command line may have laid over the file besides, which the file that is kept does not say; how much was to be searched is left out."""
+    run, words = view.run, []
+    if run.get("data", {}).get("split") == "naive":
+        words += ["--split", "naive"]
+    for key in ("storage", "artifacts"):
+        words += [] if run.get(key) is None else [f"--{key}", run[key]]
+    return words if view.prefer == "best" else [*words, "--prefer", *view.prefer.split()]
 
 
 def _line(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""ASHA as published: at a rung every trial waits, and a free worker takes the best that may go on."""
+"""ASHA as published: at a rung every trial waits, and a free worker takes one of those that may go on, the longest waiting first."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 #: Without its own options, with ports that two nodes of one machine can both have; so that the job is known by it, a mark in the environment.
 SRUN = """#!/usr/bin/env bash
 while [[ "$1" == --* ]]; do shift; done
+env >>"$SCONTROL_LOG.nodes"
 export LOCAL_CLUSTER_NODE="slurm-$$"
 [ "$1" != ray ] || set -- "$PYTHON" -m ray.scripts.scripts "${@:2}" --node-ip-address=127.0.0.1 --min-worker-port=0 --max-worker-port=0 --object-store-memory=80000000
 exec "$@" --dashboard-agent-listen-port="$("$PYTHON" -c 'from scripts.local_cluster import free_ports; print(*free_ports(1))')"
@@ -55,8 +56,10 @@ def stand_ins(desk: Desk) -> Iterator[dict[str, str]]:
 
 def submit(desk: Desk, environment: dict[str, str], epoch_seconds: float) -> Run:
     *_, space, task = desk.command({"epoch_seconds": epoch_seconds}, trials=8)
-    run = desk.run(["bash", str(ROOT / "scripts" / "search.sbatch"), "--space", space], environment | {"TASK": task}, cwd=desk.folder)
-    return run
+    with Path(space).open("a") as file:
+        file.write("# storage: env:NOT_MEANT\nstorage: env:OF_THE_FILE\n")
+    known = {"TASK": task, "OF_THE_LINE": "a password", "OF_THE_FILE": "a password", "NOT_MEANT": "no password"}
+    return desk.run(["bash", str(ROOT / "scripts" / "search.sbatch"), "--space", space, "--storage", "env:OF_THE_LINE"], environment | known, cwd=desk.folder)
 
 
 def test_a_job_whose_time_is_up_saves_its_trials_is_queued_again_and_goes_on(desk: Desk, stand_ins: dict[str, str]) -> None:
@@ -65,6 +68,8 @@ def test_a_job_whose_time_is_up_saves_its_trials_is_queued_again_and_goes_on(des
     first.send(signal.SIGTERM)
     assert first.wait() == 130, first.text
     assert (desk.folder / "scontrol.txt").read_text() == "requeue 4711\n"
+    of_nodes = (desk.folder / "scontrol.txt.nodes").read_text()
+    assert "NOT_MEANT=no password" in of_nodes and "a password" not in of_nodes, "nodes hand what they have to their workers"
     ends = [trial.end for trial in desk.read().trials]
     assert "interrupted" in ends and "orphan" not in ends and "worker-lost" not in ends
     assert not list(desk.folder.glob(".ray-*")), "the token goes with the job"

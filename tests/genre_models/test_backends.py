@@ -113,7 +113,7 @@ for ask in (lambda: import_keras("torch"), lambda: build({"objective": {"metric"
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     if importlib.util.find_spec("torch") is None:
-        assert all(line.startswith("GenreModelsError backend: torch is not installed here: pip install '.[torch]'") for line in lines[1:]), lines
+        assert all(line.startswith("GenreModelsError backend: torch is not installed here: pip install -c constraints.txt -e '.[torch]'") for line in lines[1:]), lines
     assert len(lines) == 2 and lines[0].startswith("GenreModelsError backend: torch is wanted, but Keras runs on tensorflow in this process already"), lines
 
 
@@ -122,7 +122,7 @@ def test_a_backend_that_is_missing_is_one_error_and_names_the_extra(monkeypatch:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name in ("torch", "jax") else found(name, *more))
     framework.require_backend("tensorflow")
     for name in ("torch", "jax"):
-        with pytest.raises(GenreModelsError, match=rf"^backend: {name} is not installed here: pip install '\.\[{name}\]'$"):
+        with pytest.raises(GenreModelsError, match=rf"^backend: {name} is not installed here: pip install -c constraints\.txt -e '\.\[{name}\]'$"):
             framework.require_backend(name)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from genre_models import objective
 from genre_models.errors import GenreModelsError
-from genre_models.metrics import wilson_interval
 from genre_models.parts import describe_parts, part_seed
+from genre_models.resampling.intervals import wilson
 from tests import parts_family
 from tests.genre_models.test_objective import FakeStore
 
@@ -103,7 +103,7 @@ def test_the_first_part_reports_its_epochs_the_others_beat_and_tell_the_running_
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
-def test_an_outcome_is_of_all_parts_and_its_interval_of_the_first_repeat(task, tmp_path, metric):
+def test_an_outcome_and_its_interval_are_of_all_parts(task, tmp_path, metric):
     task["objective"] = {"metric": metric, "direction": objective.METRICS[metric]}
     outcome = run(task, REPEATED, workdir=str(tmp_path / "t"))
     assert json.loads(json.dumps(outcome)) == outcome
@@ -111,8 +111,9 @@ def test_an_outcome_is_of_all_parts_and_its_interval_of_the_first_repeat(task, t
     with (tmp_path / "t" / "validation.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["track"] for row in rows] == [track["id"] for track in task["tracks"]]
-    hits = sum(row["label"] == row["predicted"] for row in rows)
-    expected = list(wilson_interval(hits, 16)) if metric == "val_accuracy" else None
+    sizes = [sum(track["folds"]["3"] == fold for track in task["tracks"]) for fold in range(3)]
+    hits = sum(score * sizes[part % 3] for part, score in enumerate(outcome["scores"]))  # of each of the 16 tracks twice
+    expected = list(wilson(hits / 32, 16)) if metric == "val_accuracy" else None
     assert outcome["interval"] == (expected if expected is None else pytest.approx(expected)), "of the objective, or none"
     assert len(outcome["history"]) == 3
     assert outcome["history"][0].keys() >= {"epoch", "val_loss", "learning_rate"}
@@ -196,6 +197,8 @@ def test_a_hold_out_can_be_repeated(task, tmp_path):
     assert len((tmp_path / "t" / "validation.csv").read_text().splitlines()) == 7
     alone = run(task, SPEC, workdir=str(tmp_path / "alone"))
     assert outcome["scores"][0] == alone["value"]
+    assert outcome["interval"] == pytest.approx(list(wilson(outcome["value"], 6))), "of the mean over the repeats, as the value is; not of the first alone"
+    assert alone["interval"] == pytest.approx(list(wilson(alone["value"], 6)))
     assert files(tmp_path / "t") == files(tmp_path / "alone")
 
 

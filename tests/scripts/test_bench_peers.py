@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import optuna
@@ -19,7 +20,7 @@ from scripts.peers import curves, records, tables
 from scripts.peers.engines import ENGINES, Engine, variant, write_space
 from scripts.peers.process_tree import Bystanders, ProcessTree
 from scripts.peers.running import Run, measure, space_hash
-from scripts.peers.study_facts import timed, winner_of
+from scripts.peers.study_facts import _training_seconds, timed, winner_of
 from scripts.peers.survival import survived
 from scripts.peers.watching import Seen, StudyWatch
 from search.errors import SearchError
@@ -32,7 +33,7 @@ PEER = [(20.0, 0.2), (100.0, 0.5), (700.0, 0.6)]
 
 def line(engine: str = "ours", seed: int = 0, curve=((10.0, 0.3), (50.0, 0.5)), **more) -> dict:
     known = {"engine": engine, "seed": seed, "minutes": 12, "space": "cnn", "corpus": "demo", "cores": 2, "killed": False, "maximize": True, "curve": list(curve)}
-    known |= {"wall_seconds": 730.0, "epochs": 100, "trials": {"COMPLETE": 3, "PRUNED": 20}, "training_seconds": 1200.0, "workers": 2, "overhead_seconds": 260.0}
+    known |= {"winner": {"trial": 4, "value": 0.5}, "wall_seconds": 730.0, "epochs": 100, "trials": {"COMPLETE": 3, "PRUNED": 20}, "training_seconds": 1200.0, "workers": 2, "overhead_seconds": 260.0}
     return known | {"peak_mib": 2000.0, "load_before": 0.1, "precision": "float32", "folds": {"value": 0.5, "interval": [0.4, 0.6]}} | more
 
 
@@ -87,7 +88,35 @@ def test_scores_on_folds_come_later_of_those_lines_that_have_none(tmp_path: Path
     assert bench_peers.main() == 0 and bench_peers.main() == 0
     found = {(each["engine"], each["seed"]): each.get("folds") for each in records.read_lines(results)}
     assert found == {("ours", 0): {"value": 0.6, "words": "scripts.peers.rescoring"}, ("ours", 1): {"value": 0.7}, ("optuna", 0): None}
-    assert len(asked) == 1 and asked[0][asked[0].index("--study") + 1] == "ours-0-12"
+    assert len(asked) == 1 and asked[0][asked[0].index("--study") + 1] == "ours-0-12" and asked[0][-4:] == ["--trial", "4", "--value", "0.5"]
+
+
+def test_one_winner_that_can_not_be_scored_costs_the_others_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    results = tmp_path / "peers.jsonl"
+    for seed in (0, 1):
+        bare = line(seed=seed, cores=len(os.sched_getaffinity(0)))
+        bare.pop("folds")
+        records.append_line(results, bare)
+
+    def scored(words: list[str], run: Run) -> dict:
+        if run.seed == 0:
+            raise SearchError("is not the study that was measured")
+        return {"value": 0.6}
+
+    monkeypatch.setattr(bench_peers, "_json_of", scored)
+    monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--results", str(results), "--work", str(tmp_path), "--rescore"])
+    assert bench_peers.main() == 1 and "error: ours, seed 0: is not the study" in capsys.readouterr().err
+    assert [each.get("folds") for each in records.read_lines(results)] == [None, {"value": 0.6}]
+
+
+def test_another_study_than_the_one_that_was_measured_is_not_scored_for_it(tmp_path: Path) -> None:
+    from scripts.peers.rescoring import rescore
+
+    study = optuna.create_study(storage=f"sqlite:///{(tmp_path / 's').mkdir() or tmp_path / 's' / 'study.db'}", study_name="s", direction="maximize")
+    done = optuna.trial.create_trial(state=optuna.trial.TrialState.COMPLETE, value=0.6, intermediate_values={1: 0.6}, user_attrs={"spec": {"family": "cnn"}})
+    study.add_trial(done)
+    with pytest.raises(SearchError, match=r"is not the study that was measured: its winner is trial 0 with 0\.600000, that of the line trial 0 with 0\.700000"):
+        rescore(tmp_path / "none.yaml", None, tmp_path, "s", 0, 5, trial=0, value=0.7)
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"engine": "ours"}', "has no seed, minutes")])
@@ -126,6 +155,23 @@ def test_what_a_kill_left_is_counted_trial_by_trial() -> None:
     assert survived(before, states, after, later, {4: {"retry_of": 1}}) == {
         "epochs_before": 20, "epochs_kept": 9 + 3 + 2, "trials_before": 1, "trials_kept": 1, "under_way": 3, "taken_up": 2,
     }  # fmt: skip
+
+
+def test_what_waited_at_the_kill_and_was_ended_as_it_stood_is_kept() -> None:
+    before = [Seen(float(step), 0, step, 0.1) for step in (1, 2, 3)]
+    assert survived(before, {0: "WAITING"}, [], {0: "PRUNED"}, {})["epochs_kept"] == 3
+    assert survived(before, {0: "RUNNING"}, [], {0: "FAIL"}, {})["epochs_kept"] == 0
+    assert survived(before, {0: "RUNNING"}, [], {0: "RUNNING"}, {})["epochs_kept"] == 0
+
+
+def test_seconds_of_training_count_each_epoch_once() -> None:
+    rows = [{"epoch": epoch, "seconds": 2.0} for epoch in range(1, 6)]
+    paused_and_lost = [trial(0, {}, "FAIL", outcome={"history": rows[:3]}), trial(1, {}, spec={"retry_of": 0, "first": 0}, outcome={"history": rows})]
+    assert _training_seconds(paused_and_lost) == 10.0, "the history of the second begins with that of the first"
+    promoted = [trial(0, {}, "PRUNED", outcome={"history": rows[:3]}), trial(1, {}, spec={"peer": {"promoted": 0}}, outcome={"history": rows})]
+    assert _training_seconds(promoted) == 10.0
+    assert _training_seconds([trial(0, {}, outcome={"history": rows}), trial(1, {}, outcome={"history": rows})]) == 20.0
+    assert _training_seconds([trial(0, {}, outcome={"fit_seconds": 9.0})]) is None
 
 
 def trial(number: int, reports: dict[int, float], state: str = "COMPLETE", **more) -> Trial:
@@ -244,6 +290,7 @@ def test_a_variant_of_ours_is_an_engine_of_its_own() -> None:
     [
         (["--ours-with", "eager"], "error: --ours-with eager: must be a name and KEY=VALUE"),
         (["--ours-with", "float32", "a=1"], "error: --ours-with float32: there is an engine ours-float32 already"),
+        (["--rescore"], "error: --rescore: give the --work folder of the measurement too"),
         (["--engines", "spearmint"], "error: --engines spearmint: no such engine; there are: ours"),
         (["--minutes", "0"], "error: --minutes 0: must be more than 0"),
         (["--cores", "4096"], "error: --cores 4096: this process may use"),
@@ -357,9 +404,11 @@ def test_optuna_and_ours_for_real(tmp_path: Path) -> None:
     database = tmp_path / "work" / "studies" / "optuna-defaults-0-0_15" / "study.db"
     first = optuna.load_study(study_name=None, storage=f"sqlite:///{database}").trials[0]
     assert first.params == first.system_attrs["fixed_params"], "it began with the defaults"
+    studies = {name: optuna.load_study(study_name=None, storage=f"sqlite:///{database.parents[1] / f'{name}-0-0_15' / 'study.db'}") for name in found}
     for each in found.values():
         assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 9 and each["peak_mib"] > 200
-        assert each["curve"] == [list(point) for point in curves.improvements(each["curve"], maximize=True)]
+        reports = [value for trial in studies[each["engine"]].trials for value in trial.intermediate_values.values()]
+        assert each["curve"][-1][1] == pytest.approx(max(reports), abs=1e-6) and all(a[1] < b[1] for a, b in pairwise(each["curve"]))
         assert each["curve"][0][0] > 1 and each["curve"][-1][0] <= each["wall_seconds"] + 1
         assert 0 < each["training_seconds"] <= each["workers"] * each["wall_seconds"] and each["folds"]["folds"] == 2 and len(each["folds"]["scores"]) == 2
         assert str(tmp_path) not in json.dumps(each), "no path of this machine is in what is committed"

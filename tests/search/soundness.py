@@ -62,11 +62,12 @@ def _assert_no_duplicates(trials: list[Trial]) -> None:
 
 
 def _was_given_up(trial: Trial, trials: list[Trial]) -> bool:
+    forgiven = (End.INTERRUPTED, End.ORPHAN)  # by engines that train outside the driver; an inline one is killed less often here
     crashes, before = 0, trial
     while before.retry_of is not None:
         before = trials[before.retry_of]
-        crashes += before.end != End.INTERRUPTED
-    return trial.end != End.INTERRUPTED and crashes >= MAX_RETRIES
+        crashes += before.end not in forgiven
+    return trial.end not in forgiven and crashes >= MAX_RETRIES
 
 
 def _assert_follows_its_curve(trial: Trial) -> None:

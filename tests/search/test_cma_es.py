@@ -37,7 +37,7 @@ def test_whole_numbers_come_back_exactly() -> None:
 
 
 def test_where_all_score_the_same_it_still_finds_new_configurations() -> None:
-    pytest.importorskip("cmaes", reason="pip install '.[cmaes]'")
+    pytest.importorskip("cmaes", reason="pip install -c constraints.txt -e '.[cmaes]'")
     space = FamilySpace("a", tuple(Parameter(f"p{i}", IntDomain(0, 4)) for i in range(3)), {f"p{i}": 0 for i in range(3)})
     history: list[tuple[dict[str, int], float]] = []
     for n in range(150):  # more than the 125 there are
@@ -46,7 +46,7 @@ def test_where_all_score_the_same_it_still_finds_new_configurations() -> None:
 
 
 def test_a_single_parameter_will_do() -> None:
-    pytest.importorskip("cmaes", reason="pip install '.[cmaes]'")
+    pytest.importorskip("cmaes", reason="pip install -c constraints.txt -e '.[cmaes]'")
     space = FamilySpace("a", (Parameter("x", FloatDomain(0.0, 1.0)),), {"x": 0.5})
     history: list[tuple[dict[str, float], float]] = []
     for n in range(40):

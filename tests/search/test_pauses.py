@@ -12,10 +12,13 @@ import pytest
 from rich.console import Console
 
 from search.config import load_space
+from search.confirm import WITHDRAWN, confirming_spec
 from search.errors import StudyError
+from search.location import locate
 from search.schedule import brackets
+from search.study import StudyOwner
 from search.study_view import StudyView, read_study
-from search.trial import Trial
+from search.trial import End, Trial
 from tests.search.conftest import Studies, until
 from tests.search.scripted_driver import FAMILIES, run, space_text
 from tests.search.test_faults import some_epochs
@@ -265,6 +268,31 @@ def test_a_search_whose_minutes_are_used_up_finishes_one_trial_whenever_it_is_ru
     waiting = [t.number for t in view.trials if t.state == "WAITING"]
     view, _ = search(tmp_path, scheduler="none", trials="null", minutes=0.002)
     assert any(t.is_full for t in view.trials) or not waiting
+
+
+def test_a_confirmation_that_was_withdrawn_is_made_when_it_is_asked_for_again(tmp_path: Path) -> None:
+    """It was put off before it was begun on: the best trial keeps its right to win."""
+    view, _ = search(tmp_path, scheduler="none", trials=4, confirm="{top: 2, folds: 5}")
+    first = next(t for t in view.trials if t.confirms is not None)
+    best = view.trials[first.confirms]
+    # As a driver leaves it that was stopped while it confirmed: the confirmation is lost, its successor waits.
+    owner = StudyOwner(locate(tmp_path, "s"), maximize=True, fingerprint=view.fingerprint)
+    again = owner.start({**first.spec, "confirms": best.number, "folds": 7}, {name: (value, view.distributions[name]) for name, value in best.params.items()})
+    owner.finish(again.number, End.INTERRUPTED)
+    owner.close()
+    view, _ = search(tmp_path, scheduler="none", trials=4, confirm="null")
+    assert view.trials[-1].end == "refused" and view.trials[-1].reason == WITHDRAWN
+    view, _ = search(tmp_path, scheduler="none", trials=4, confirm="{top: 2, folds: 7}")
+    done = {t.confirms for t in view.trials if t.confirms is not None and t.spec["folds"] == 7 and t.state == "COMPLETE"}
+    assert best.number in done and len(done) == 2 and view.winner().number in done
+
+
+def test_a_confirmation_has_a_timeout_of_its_own_to_lose() -> None:
+    trial = Trial(3, "COMPLETE", {"family": "f", "epochs": 9, "timeouts": 1, "retry_of": 1, "first": 1}, end="full", value=0.5)
+    spec = confirming_spec(trial, 5)
+    assert (spec["confirms"], spec["folds"], spec["retry_of"]) == (3, 5, None)
+    again = Trial(4, "FAIL", spec, end="timeout")
+    assert again.is_lost and again.root == 4
 
 
 def test_new_leaders_must_be_confirmed_before_they_or_others_win(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_trials_have_the_state_and_the_curve_that_the_tool_gave_them(opened: Ope
     whole = view.trials[1]
     assert whole.reports == {4: 0.6, 5: 0.55} and whole.value == 0.6 and whole.params == {"family": "net", "net/depth": 2, "net/kind": "b"}
     assert [each["epoch"] for each in whole.outcome["history"]] == [1, 2, 3, 4, 5], "the final look needs the learning rate of every epoch that the weights saw"
-    assert (whole.outcome["best_epoch"], whole.outcome["epochs"], whole.outcome["fit_seconds"], whole.outcome["parameters"]) == (4, 5, 4.0, 200)
+    assert (whole.outcome["best_epoch"], whole.outcome["epochs"], whole.outcome["fit_seconds"], whole.outcome["parameters"]) == (4, 5, 10.0, 200)
     assert view.trials[0].outcome["cost"]["cpu_seconds"] == 5.0 and view.trials[0].outcome["value"] == 0.5
     assert list(view.trials[0].reported_at) == [1, 2, 3] and sorted(view.trials[0].reported_at.values()) == list(view.trials[0].reported_at.values())
     assert view.winner().number == 1 and whole.spec["peer"] == {"tool": "keras-tuner", "trial": "0001", "promoted": 0, "initial_epoch": 3}

@@ -24,7 +24,7 @@ PLANE = FamilySpace("plane", (Parameter("x", FloatDomain(0.0, 1.0)), Parameter("
 def needing(sampler: str, package: str, *marks: pytest.MarkDecorator) -> Any:
     """A sampler whose tests are skipped where its package is not installed."""
     missing = importlib.util.find_spec(package) is None
-    skip = pytest.mark.skipif(missing, reason=f"{package} is not installed: pip install '.[{sampler}]'")
+    skip = pytest.mark.skipif(missing, reason=f"{package} is not installed: pip install -c constraints.txt -e '.[{sampler}]'")
     return pytest.param(sampler, marks=(skip, *marks))
 
 

@@ -22,7 +22,7 @@ from search.leaderboard import print_leaderboard, write_leaderboard
 from search.preference import Preference, read_preference, recorded_preference
 from search.study_view import select_winner
 from search.trial import Trial
-from search.winner import winner_lines
+from search.winner import unconfirmed_lines, winner_lines
 from tests.search.scripted_driver import FAMILIES, space_text
 
 N = 120
@@ -203,6 +203,37 @@ def test_the_confirmed_are_compared_by_what_confirmed_them() -> None:
     assert selection.winner.trial.number == 1 and selection.winner.value == pytest.approx(100 / N)
     assert set(selection.against_winner) == {0, 2} and not selection.against_winner[0].is_tie
     assert winner_lines(selection, "val_accuracy")[0].startswith("winner: trial 1, cnn: val_accuracy 0.833 on 5 folds")
+
+
+def test_a_trial_that_lost_its_right_to_win_is_named() -> None:
+    trials = [scored(0, [hits(95)]), scored(1, [hits(90)]), scored(2, [hits(80)])]
+    failed, done = (scored(number, [hits(85)]) for number in (3, 4))
+    for each, confirmed in ((failed, 0), (done, 1)):
+        each.spec |= {"confirms": confirmed, "folds": 5}
+    failed.state, failed.end, failed.reason, failed.value = "FAIL", "nan", "val_loss is nan at epoch 1", None
+    trials += [failed, done]
+    selection = selected(trials, confirm={"top": 2, "folds": 5})
+    assert selection.winner.trial.number == 1
+    assert unconfirmed_lines(selection, trials) == ["  no candidate: trial 0 with 0.792, since its confirmation, trial 3, ended as nan: val_loss is nan at epoch 1"]
+    assert unconfirmed_lines(selected(trials[:3]), trials) == []
+
+
+def test_what_a_search_is_to_be_expected_to_have_brought() -> None:
+    """Of many that are no better than the defaults, the best looks better; what is expected of it is nothing to speak of."""
+    seen, expected = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        alike = [scored(number, [rng.random(N) < 0.7]) for number in range(30)]
+        selection = selected(alike)
+        middling = min(selection.contenders, key=lambda each: abs(each.value - 0.7))
+        seen.append(selection.winner.value - middling.value)
+        expected.append(selection.gain_over(middling))
+    assert np.mean(seen) > 0.06 and abs(np.mean(expected)) < np.mean(seen) / 3
+    better = [*alike, scored(30, [rng.random(N) < 0.98])]
+    selection = selected(better)
+    assert selection.winner.trial.number == 30
+    found = selection.gain_over(next(each for each in selection.contenders if each.trial.number == middling.trial.number))
+    assert found == pytest.approx(selection.winner.value - middling.value, abs=0.02)
 
 
 @pytest.mark.parametrize("text", ["worst", "cheapest-within nan", "cheapest-within -1", "cheapest-within 1 2", "best 3", "cheapest-within much", "cheapest-within", "cheapest-within by seconds"])

@@ -285,7 +285,7 @@ def test_the_same_problem_is_solved_sooner_and_a_misleading_start_is_made_up_for
 
 @pytest.mark.slow
 def test_gp_takes_trials_of_other_studies_too() -> None:
-    pytest.importorskip("torch", reason="torch is not installed: pip install '.[gp]'")
+    pytest.importorskip("torch", reason="torch is not installed: pip install -c constraints.txt -e '.[gp]'")
     proposer = Proposer({"tree": TREE}, "gp", 0, True, warm=WarmStart(("a",), (), foreign(50)))
     leaves = []
     for number in range(8):

@@ -117,6 +117,14 @@ def test_commands_are_quoted_for_a_shell(tmp_path: Path) -> None:
     assert f"python scripts/final_eval.py --study s --studies-dir '{tmp_path}/a b'" in page
 
 
+def test_commands_say_what_the_command_line_laid_over_the_file(tmp_path: Path) -> None:
+    run = {"data": {"source": "music", "split": "naive"}, "seed": 3, "storage": "env:STUDIES", "artifacts": "s3://bucket/a b"}
+    page = html.unescape(page_of(view_of([full(0, 0.75)], run, prefer="cheapest-within 0.01 by energy"), tmp_path / "s"))
+    given = "--split naive --storage env:STUDIES --artifacts 's3://bucket/a b' --prefer cheapest-within 0.01 by energy"
+    assert f"--data music --seed 3 {given} --studies-dir {tmp_path}" in page
+    assert "--split" not in html.unescape(page_of(view_of([full(0, 0.75)], {"data": {"source": "m", "split": "official"}, "artifacts": None}), tmp_path / "s"))
+
+
 @pytest.mark.parametrize(
     ("prefer", "offered"),
     [(None, None), ("cheapest-within 0.3", "--prefer cheapest-within 0.3"), ("cheapest-within 0", None)],  # the last leads to the best, whatever was looked at
