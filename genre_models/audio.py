@@ -66,7 +66,7 @@ def probe_audio(path: str | Path) -> dict:
         raise Undecodable("holds no samples")
     if not math.isfinite(facts.energy):
         raise Undecodable("holds samples that are not finite numbers")
-    if facts.energy > MAX_AMPLITUDE**2 * facts.n_frames:
+    if not facts.peak <= MAX_AMPLITUDE:  # as where features are made: what is taken for readable here is so there
         raise Undecodable(_TOO_LOUD)
     found = {"duration_seconds": true_end / sr, "sr": sr, "channels": channels, **facts.told()}
     return found | ({"missing": missing} if missing else {})

@@ -23,7 +23,7 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object], *, shared: bool = False) -> None:
     """Call `write` with a temporary path beside `path`, flush, and give the result its name in one step.
 
     Parameters
@@ -32,8 +32,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         The file to make or replace; its folder must exist. The temporary file keeps the suffix, which some writers go by.
     write : callable
         Writes the whole file to the path it is given.
+    shared : bool
+        Whether other processes may write the same file at the same time: each then has a temporary one of its own, which a kill leaves behind.
     """
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary = path.with_name(f".{path.stem}{f'.{os.getpid()}' if shared else ''}.partial{path.suffix}")
     try:
         write(temporary)
         fsync_path(temporary)
@@ -44,9 +46,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     fsync_path(path.parent)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all."""
-    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+    """Write UTF-8 text whole or not at all; `shared` as of `write_whole`."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"), shared=shared)
 
 
 def fsync_tree(folder: Path) -> None:

@@ -15,7 +15,7 @@ from genre_models.scan import Scan, ScanRow
 from genre_models.tags import Tags, read_tags
 
 _NOBODY = {"", "va", "various", "various artists", "unknown", "unknown artist", "unknown album", "n/a", "none"}
-_GUESTS = re.compile(r"[\s(\[]+(?:feat|ft|featuring)\b.*", re.IGNORECASE)  # of 'A feat. B' the artist is A
+_GUESTS = re.compile(r"[\s(\[]+(?:feat|ft|featuring)\b\.?\s*[^\s)\].].*", re.IGNORECASE)  # of 'A feat. B' the artist is A, and Little Feat has no guest
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def find_names(
 def names_of(tags: Tags) -> tuple[str | None, str | None]:
     """Artist and album of a file in words that are the same for the same artist or album, however they are written."""
     artist, album_artist, album = (_plain(text) for text in (tags.artist, tags.album_artist, tags.album))
-    # The title alone would join all that is called 'Greatest Hits'; of a compilation the album artist is nobody, or missing.
-    whose = (tags.album_artist or tags.artist or "").casefold() if album else ""
+    # The title alone would join all that is called 'Greatest Hits'; of a compilation the album artist is 'Various Artists', or missing.
+    whose = (_folded(tags.album_artist) or _folded(tags.artist)) if album else ""
     return (f"artist {artist or album_artist}" if artist or album_artist else None), (f"album {album} by {whose}" if album else None)
 
 
@@ -112,8 +112,13 @@ def artists_on_two_sides(names: Mapping[str, tuple[str | None, str | None]], sid
 
 
 def _plain(text: str | None) -> str | None:
-    plain = " ".join(_GUESTS.sub("", (text or "").casefold()).split())
+    plain = _folded(text)
     return None if plain in _NOBODY else plain
+
+
+def _folded(text: str | None) -> str:
+    """Without guests, capitals and superfluous spaces."""
+    return " ".join(_GUESTS.sub("", (text or "").casefold()).split())
 
 
 def _looked_at(kind: str) -> str:

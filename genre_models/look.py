@@ -179,12 +179,22 @@ def _prepare_and_open(request: Request, task: dict, rows: Sequence[ScanRow], sai
     _retrain(request.winner, task, folder / "model", said)
     for other in request.also:
         _retrain(other, task, _also(folder, other.family), said)
+    for made in (folder / "model", *(_also(folder, other.family) for other in request.also)):
+        _require_loads(made)
     for made in (folder, *list(folder.parents)[:2]):
         fsync_path(made)
     models = _hashes(folder)
     what = f"{1 + len(request.also)} models" if request.also else f"model ({verdict.model_hash(models)[1][:12]}…)"
     said.step(f"{what} saved and hashed; opening the seal of split {request.split_id}: look {number}")
     return request.seal.open(request.candidate, number, models, {row.id: row.content for row in rows})
+
+
+def _require_loads(folder: Path) -> None:
+    """What can't be loaded could be looked at by nobody, and its receipt would stay open for good."""
+    try:
+        final.load_predictor(folder)
+    except Exception as error:  # a framework raises whatever the part that failed raises
+        raise GenreModelsError(f"{folder}: was saved, but can't be loaded again ({type(error).__name__}: {error}); no held-out track was read, and no look is used up") from error
 
 
 def _retrain(winner: Winner, task: dict, folder: Path, said: Said) -> None:

@@ -57,6 +57,10 @@ class TaskData:
         Likewise, of artists or albums.
     naive : dict or None
         ``{"seed", "holdout"}`` where the segments of development tracks are dealt one by one (`genre_models.naive`).
+    left_out : dict of str to str
+        Development tracks of which no features could be made when the study began, by id with the reason: trials of later runs do without them too.
+    is_settled : bool
+        Whether the study began before, so that no others may be left out now.
     """
 
     corpus: Corpus
@@ -72,6 +76,8 @@ class TaskData:
     same_recording: tuple[tuple[str, ...], ...] = ()
     known_groups: KnownGroups | None = None
     naive: dict[str, Any] | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
+    is_settled: bool = False
 
     @property
     def caveat(self) -> str | None:
@@ -82,6 +88,7 @@ class TaskData:
         """What a study keeps in ``run.json``, so that later runs deal the same split whatever a later program finds in the same files."""
         kept: dict[str, Any] = {"same_recording": [list(ids) for ids in self.same_recording]}
         kept |= {} if self.known_groups is None else {"known_groups": self.known_groups.as_data()}
+        kept["left_out"] = dict(sorted(self.left_out.items()))
         return kept | ({} if self.caveat is None else {"caveat": self.caveat})
 
     @property
@@ -162,7 +169,12 @@ class TaskData:
         Returns
         -------
         (decoded, cached, failed)
-            Files decoded now, rows found in the cache, and the reason for each track that could not be decoded.
+            Files decoded now, rows found in the cache, and the reason for each track that is left out: it could not be decoded, now or when the study began.
+
+        Raises
+        ------
+        CorpusError
+            Tracks that the study has trained on can't be decoded now.
         """
         self.prepare_tables()
         self.check_sound_networks()
@@ -173,7 +185,18 @@ class TaskData:
             done = FeatureStore(self.cache_dir, found.kind, found.features, self.development).prepare(workers, progress)
             decoded, cached = decoded + done.decoded, cached + done.cached
             failed |= done.failed
-        return decoded, cached, failed
+        return decoded, cached, self._settle(failed)
+
+    def _settle(self, failed: Mapping[str, str]) -> dict[str, str]:
+        """The tracks to leave out: those of the study's first run, so that all its trials are scored on the same tracks; or now the ones that failed."""
+        if self.is_settled and (news := sorted(failed.keys() - self.left_out.keys())):
+            more = f" and {len(news) - 1} more" if len(news) > 1 else ""
+            raise CorpusError(
+                f"{news[0]}{more}: the study was trained and scored with {'them' if more else 'it'}, but now no features can be made: {failed[news[0]]}; "
+                "bring the files back as they were, or begin another study with --study NAME"
+            )
+        self.left_out.update({} if self.is_settled else failed)
+        return dict(self.left_out)
 
     def prepare_tables(self) -> None:
         """Read the tables of features that families may ask for, and keep the development tracks' rows.
@@ -332,6 +355,7 @@ def open_task(
     opened = TaskData(
         corpus, scan, split, resolved, cache_dir, seed, data.validation.folds, inputs, unavailable,
         same_recording=same, known_groups=known, naive={"seed": seed, "holdout": data.validation.holdout} if data.split == "naive" else None,
+        left_out=dict((earlier or {}).get("left_out", {})), is_settled="left_out" in (earlier or {}),
     )  # fmt: skip
     for k in set(fold_counts) - {1}:
         opened.folds(k)

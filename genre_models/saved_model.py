@@ -194,6 +194,9 @@ def _model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / PIPELINE).is_file():
             return folder
+    newest = max(path.glob("look-*/model"), key=lambda made: int(made.parent.name.rpartition("-")[2]), default=None) if path.name == "final" else None
+    if newest is not None and (newest / PIPELINE).is_file():  # looks are counted over all studies of a split: this one's first is not always number 1
+        return newest
     if (path / "study.db").exists() or (path / "final").is_dir():
         made = "give its final/" if (path / "final" / "model").is_dir() else f"make one with python scripts/final_eval.py --study {path.name}"
         raise GenreModelsError(f"{path}: is a study, not a model; {made}")

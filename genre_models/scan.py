@@ -277,7 +277,7 @@ def _stamp(path: Path) -> list[int] | None:
         status = path.stat()
     except OSError:
         return None
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]  # the last also where two files of an archive, alike in size and date, were exchanged
 
 
 def _is_current(entry: dict | None, stamp: list[int] | None) -> bool:

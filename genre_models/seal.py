@@ -226,7 +226,7 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
     split_id : str
         The split that `tracks` are the held-out set of.
     tracks : mapping of str to str
-        Held-out track id to content hash; tracks are the same if their content is.
+        Held-out track id to content hash; tracks are the same if either is: a table may have got columns since, a file another container.
 
     Returns
     -------
@@ -238,12 +238,13 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
     BrokenChain
         Another split's receipts were changed.
     """
-    ours, found = set(tracks.values()), []
+    found = []
     for path in sorted(Path(folder).glob("*.jsonl")):
         if path.stem != split_id:
-            shared = ours & {content for look in Seal(folder, path.stem).looks() for content in look.opened["tracks"].values()}
-            if shared:
-                found.append((path.stem, len(shared)))
+            looked = [pair for look in Seal(folder, path.stem).looks() for pair in look.opened["tracks"].items()]
+            ids, contents = ({pair[place] for pair in looked} for place in (0, 1))
+            if shared := sum(id in ids or content in contents for id, content in tracks.items()):
+                found.append((path.stem, shared))
     return sorted(found, key=lambda item: -item[1])
 
 

@@ -31,7 +31,7 @@ class SoundFacts:
     def __init__(self, sr: int, channels: int) -> None:
         self._sr, self._channels = sr, channels
         self.n_frames = 0
-        self.energy = 0.0
+        self.energy = self.peak = 0.0
         self._n_clipped = 0
         self._seconds = self._silent_seconds = 0
         self._left = np.empty(0)  # of the second that is not full yet, squared
@@ -42,6 +42,7 @@ class SoundFacts:
         self.n_frames += len(block)
         self._hash.update(np.ascontiguousarray(block))
         self._n_clipped += int((np.abs(block) >= FULL_SCALE).sum())
+        self.peak = max(self.peak, float(np.abs(block.mean(axis=1)).max(initial=0.0)))  # of the mix that features are made of, in its own precision
         squares = np.square(block.mean(axis=1, dtype=np.float64))
         self.energy += float(squares.sum())
         squares = np.concatenate([self._left, squares])

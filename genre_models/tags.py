@@ -72,7 +72,7 @@ def read_tags(rows: Sequence[ScanRow], cache_dir: Path, workers: int | None = No
     if new:
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
-            write_text(store, json.dumps(known))
+            write_text(store, json.dumps(_load(store) | known), shared=True)  # another search may have read some meanwhile
         except OSError as error:
             raise CacheError(f"{store}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
     return {row.id: Tags(**known[row.content]) for row in rows}

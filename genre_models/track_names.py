@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
 from genre_models.corpus import SUFFIXES
 
+#: Of files that a corpus has not: a list may name what the images were made of. Numbers are part of a name.
+_ANY_SUFFIX = re.compile(r"\.(?:[a-z]{2,5}|[a-z]{2}\d|m4a|7z)$", re.IGNORECASE)
 _SUFFIXES = tuple(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 
 
@@ -20,29 +24,34 @@ class TrackNames:
     """
 
     def __init__(self, ids: Iterable[str]) -> None:
-        self._ids = set(ids)
+        self._ids = {_composed(id): id for id in ids}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for id in self._ids:
-            self._by_stem[id.rpartition("/")[2]].append(id)
+        for name, id in self._ids.items():
+            self._by_stem[name.rpartition("/")[2]].append(id)
 
     def find(self, text: str) -> str | None:
         """Find the id for ``CLASS/STEM``, also with any suffix, with folders before it, or without its class where that is unique.
 
         Ids without a class are found by their file as well, and FMA's also without their leading zeros.
         """
-        name = "/".join(text.strip().replace("\\", "/").split("/")[-2:])
+        name = "/".join(_composed(text).strip().replace("\\", "/").split("/")[-2:])
         # As it stands first: the last part of blues.00012 is no suffix.
-        for candidate in (name, tidy(name), name.rpartition(".")[0]):
+        for candidate in dict.fromkeys((name, tidy(name), _ANY_SUFFIX.sub("", name))):
             if candidate in self._ids:
-                return candidate
+                return self._ids[candidate]
             alone = self._by_stem.get(candidate, ()) if "/" not in candidate else ()
             if len(alone) == 1:
                 return alone[0]
             stem = candidate.rpartition("/")[2]
             for bare in (stem, stem.zfill(6)):
                 if bare in self._ids:
-                    return bare
+                    return self._ids[bare]
         return None
+
+
+def _composed(text: str) -> str:
+    """Accents as part of their letters: a Mac takes them apart in the names of files."""
+    return unicodedata.normalize("NFC", text)
 
 
 def tidy(text: str) -> str:

@@ -155,10 +155,10 @@ def errors_text(timed: list[Timed]) -> str:
         scale = np.median(ratios) if first == 0 else 1.0  # without a trial predictions compare, no more
         off = np.exp(np.abs(np.log(np.array(ratios) / scale)))
         lines.append(f"| {first if first else 'none (relative)'} | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |")
-    lines.append(f"\nlog seconds over log work: slope {SecondsModel(timed).slope:.2f} (before any trial: {PRIOR_SLOPE})\n")
     constant = np.array([one.seconds for one in timed])
     off = np.exp(np.abs(np.log(constant / np.median(constant))))
-    return "\n".join([*lines, f"| the median of all, whatever the work | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |"])
+    lines.append(f"| the median of all, whatever the work | {np.median(off):.2f} | {np.quantile(off, 0.9):.2f} |")
+    return "\n".join([*lines, "", f"log seconds over log work: slope {SecondsModel(timed).slope:.2f} (before any trial: {PRIOR_SLOPE})"])
 
 
 def runs_text(views: list[StudyView], minutes: list[float]) -> str:

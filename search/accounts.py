@@ -109,6 +109,11 @@ class Accounts:
         if node in self._machines:
             self._ended.append(self._machines.pop(node))
 
+    def forget_nodes(self) -> None:
+        """All meters of nodes are gone, with the Ray that they ran on."""
+        for node in [node for node in self._machines if node is not HERE]:
+            self.forget(node)
+
     def look(self) -> None:
         """Take in what this machine's meter has said."""
         if self._meter is not None:

@@ -198,7 +198,8 @@ def _run(loop: Loop, engine: Engine, place: Workplace) -> bool:
             loop.stop("stopped by the user")
         finally:
             for trial in loop.running:
-                loop.lost(trial.number, "stopped in an epoch")
+                if trial.end is None:  # else the interrupt came while its end was written: that arrived, or the trial is an orphan of the next run
+                    loop.lost(trial.number, "stopped in an epoch")
     return bool(stops)
 
 

@@ -88,6 +88,12 @@ class Location:
         raise TypeError("a study's location may hold a password and must not leave its process")
 
 
+def require_name(studies_dir: Path, name: str) -> None:
+    """Refuse what is a path: names of studies are folders, whoever gave them."""
+    if not 0 < len(os.fsencode(name)) < 256 or name == ".." or any(sign in name for sign in "/\\\0"):
+        raise StudyError(f"study {name[:80]!r}: a study is named by its folder in {studies_dir}, without a path")
+
+
 def locate(studies_dir: Path, name: str, storage: str | None = None) -> Location:
     """Find a study's place.
 
@@ -103,8 +109,7 @@ def locate(studies_dir: Path, name: str, storage: str | None = None) -> Location
     StudyError
         If `storage` is something else, its variable is not set, or the study is in SQLite already; or if the name is a path.
     """
-    if not 0 < len(os.fsencode(name)) < 256 or name == ".." or any(sign in name for sign in "/\\\0"):
-        raise StudyError(f"study {name[:80]!r}: a study is named by its folder in {studies_dir}, without a path")
+    require_name(studies_dir, name)
     place = Location(studies_dir, name)
     if storage is not None and place.database_file.is_file():
         raise StudyError(

@@ -40,10 +40,10 @@ class Patience:
         """A worker has begun with a trial."""
         self._trials[number] = _Heard(now)
 
-    def heard(self, number: int, now: float) -> None:
-        """It gave a sign of life."""
+    def heard(self, number: int, now: float, took: float | None = None) -> None:
+        """It gave a sign of life, after an epoch that `took` so long; None: all that went by since the last sign counts, as where building came before it."""
         if (trial := self._trials.get(number)) is not None:
-            trial.slowest = max(trial.slowest or 0.0, now - trial.at)
+            trial.slowest = max(trial.slowest or 0.0, now - trial.at if took is None else took)
             trial.at = now
 
     def ended(self, number: int) -> None:

@@ -133,7 +133,7 @@ class Standing:
         return f"best {self.best.value:.3f}{told} by trial {self.best.number}"
 
     def _best_on_the_way(self) -> str:
-        reached = [t for t in self.trials.values() if t.reports and t.state != "FAIL"]
+        reached = [t for t in list(self.trials.values()) if t.reports and t.state != "FAIL"]  # a copy: the driver's thread adds to them meanwhile
         sign = 1 if self.maximize else -1
         leader = max(reached, key=lambda t: sign * t.best(self.maximize), default=None)
         if leader is None:

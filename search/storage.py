@@ -68,8 +68,10 @@ class StudyStorage(RDBStorage):
     def _open_sqlite(self) -> None:
         path = self.location.database_file
         require_local(path)
+        if "?" in str(path):  # what follows it would be taken for options, and the database made elsewhere
+            raise StudyError(f"{path}: a path with a question mark can't hold a study in SQLite: take another folder with --studies-dir")
         # A dashboard or a backup may hold the lock for a while, and a study must outlast it.
-        super().__init__(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}})
+        super().__init__(_template(f"sqlite:///{path}"), engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}})
         event.listen(self.engine, "connect", make_durable)
         self.engine.dispose()  # connections opened before the listener are not durable
 
@@ -78,9 +80,8 @@ class StudyStorage(RDBStorage):
 
         require_driver(self.location)
         url = parse_url(self.location).render_as_string(hide_password=False)
-        template = url.replace("{", "{{").replace("}", "}}")  # Optuna takes it for one
         with one_at_a_time(self.location, "tables"):  # drivers of two studies may both find an empty database
-            super().__init__(template, engine_kwargs=engine_options())
+            super().__init__(_template(url), engine_kwargs=engine_options())
         self.url = described(self.location)
         event.listen(self.engine, "connect", prepare_session)
         self.engine.dispose()
@@ -255,3 +256,8 @@ class StudyStorage(RDBStorage):
             rows.set_attrs(connection, rows.STUDY_USER_ATTRS, study_id, study_attrs)
 
         self._write(write)
+
+
+def _template(url: str) -> str:
+    """A URL as Optuna takes it, which fills in what is in braces."""
+    return url.replace("{", "{{").replace("}", "}}")

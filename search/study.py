@@ -25,7 +25,7 @@ from search.roster import Roster
 from search.spent import Spent
 from search.storage import StudyStorage
 from search.study_view import refuse_mismatch, refuse_stranger, trial_of
-from search.trial import MAX_RETRIES, End, Trial
+from search.trial import MAX_RETRIES, SECONDS, End, Trial, until_checkpoint
 from search.trial_cost import added
 
 #: Reports wait at most so long (seconds) before they are written; the dashboard sees them no later.
@@ -108,6 +108,7 @@ class StudyOwner:
             self._set("fingerprint", whole)
         if stored is None:
             self._set("fingerprint", dict(fingerprint))
+        if attrs.get("metric") is None:  # also where a kill came between the two
             metric = fingerprint.get("objective", {}).get("metric")
             self._set("metric", metric)
             if metric is not None:
@@ -219,8 +220,10 @@ class StudyOwner:
 
     def _add_energy(self, trial: Trial, energy: Mapping[str, Any]) -> None:
         """A trial, or a leg of it, ended before its energy could be told."""
-        trial.outcome["cost"] = added(trial.outcome.get("cost"), energy)
-        self.storage.write_trial(trial.trial_id, {}, {"outcome": trial.outcome})
+        while trial is not None:
+            trial.outcome["cost"] = added(trial.outcome.get("cost"), energy)
+            self.storage.write_trial(trial.trial_id, {}, {"outcome": trial.outcome})
+            trial = self.successor(trial)  # what a lost trial took is its successors' too
 
     def park(self, number: int, epoch: int, outcome: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> Trial:
         """Let a running trial wait after `epoch`, with what it has come to so far and, where one could be written, its checkpoint.
@@ -267,7 +270,9 @@ class StudyOwner:
         trial.end, trial.state, trial.reason, trial.paused = str(end), end.state, reason, None
         if checkpoint is not None or trial.checkpoint is not None:
             trial.checkpoint = changed["checkpoint"] = dict(checkpoint or trial.checkpoint) if trial.is_lost else None
-        trial.outcome = dict(outcome or {})
+        before, trial.outcome = trial.outcome, dict(outcome or {})
+        if trial.checkpoint is not None and "fit_seconds" not in trial.outcome:
+            trial.outcome |= until_checkpoint(before, trial.checkpoint)
         if end.state == "COMPLETE":
             trial.value = value
         elif end is End.PRUNED and trial.reports:
@@ -314,9 +319,11 @@ class StudyOwner:
         if trial.end == End.TIMEOUT:
             spec["timeouts"] = trial.timeouts + 1
         attrs = {"spec": spec, "family": spec["family"], "retry_of": trial.number}
-        attrs |= {name: value for name in ("checkpoint", "bracket", "confirms") if (value := getattr(trial, name)) is not None}
+        attrs |= {name: value for name in ("bracket", "confirms") if (value := getattr(trial, name)) is not None}
+        if trial.checkpoint is not None:  # for its successor it is of an earlier leg
+            attrs["checkpoint"] = {key: value for key, value in trial.checkpoint.items() if key != "leg"}
         # What it took is its successor's too; seconds are those of the epochs that it has, so without a checkpoint they begin anew.
-        handed = ("cost", "seconds", "fit_seconds", "phases") if trial.checkpoint is not None else ("cost",)
+        handed = ("cost", *SECONDS, "phases", "untold") if trial.checkpoint is not None else ("cost",)
         if earlier := {key: trial.outcome[key] for key in handed if key in trial.outcome}:
             attrs["outcome"] = earlier
         known = {} if trial.checkpoint is None else {e: v for e, v in trial.reports.items() if e <= trial.checkpoint["epoch"]}
@@ -326,7 +333,7 @@ class StudyOwner:
             self._study_id, TrialState.WAITING, {}, attrs, {"fixed_params": trial.params}, number=self.next_number, reports=known
         )
         successor = Trial(number, "WAITING", spec, dict(trial.params), dict(known), trial_id=trial_id)
-        successor.checkpoint, successor.bracket, successor.outcome = trial.checkpoint, trial.bracket, attrs.get("outcome", {})
+        successor.checkpoint, successor.bracket, successor.outcome = attrs.get("checkpoint"), trial.bracket, attrs.get("outcome", {})
         successor.reported_at, successor.seconds = times.get("reported_at", {}), times.get("seconds", {})
         self._take_in(successor)
 

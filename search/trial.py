@@ -141,7 +141,7 @@ class Trial:
 
     def best(self, maximize: bool, epoch: int | None = None) -> float | None:
         """Score so far, or up to `epoch`: the best epoch's value; once further folds are in, their running mean. None without reports."""
-        seen = {e: value for e, value in self.reports.items() if epoch is None or e <= epoch}
+        seen = {e: value for e, value in list(self.reports.items()) if epoch is None or e <= epoch}  # a copy: who watches does so in another thread
         if not seen:
             return None
         last = max(seen)
@@ -212,14 +212,45 @@ def end_of(outcome: Mapping[str, Any], stopped_as: End | None, max_epochs: int) 
     return stopped_as if stopped_as is not None else End.EXCEPTION
 
 
+#: Of an outcome, what a trial's legs add up to.
+SECONDS = ("seconds", "fit_seconds")
+
+
 def with_earlier_legs(before: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """An outcome whose seconds and cost include those before the trial's pause, if it had one (`before` is its outcome then)."""
+    """An outcome whose seconds and cost include those of the trial's earlier legs, if it had any (`before` is what is known of them).
+
+    What is not known of an earlier leg (``untold``) is not told at all: a trial would look cheaper than it was.
+    """
     whole = dict(outcome)
-    for key in ("seconds", "fit_seconds"):
+    for key in SECONDS:
         if key in outcome and key in before:
             whole[key] = before[key] + outcome[key]
     if "phases" in outcome and "phases" in before:
         whole["phases"] = {name: before["phases"].get(name, 0.0) + seconds for name, seconds in outcome["phases"].items()}
+    for key in (untold := before.get("untold", ())):
+        whole.pop(key, None)
+    if untold:
+        whole["untold"] = list(untold)
     if "cost" in outcome or "cost" in before:
         whole["cost"] = added(before.get("cost"), outcome.get("cost"))
     return whole
+
+
+def until_checkpoint(before: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Seconds of a trial that was lost, as far as the state that it goes on from; what of them is not known is named (``untold``).
+
+    Parameters
+    ----------
+    before : mapping
+        The outcome of its earlier legs.
+    checkpoint : mapping
+        With ``leg`` where it was written in the leg that was lost: its ``seconds`` and ``fit_seconds`` until then. Otherwise it is of an earlier leg, or of a
+        version that did not say.
+    """
+    leg = checkpoint.get("leg")
+    if leg is None:
+        known = {key: before[key] for key in (*SECONDS, "phases") if key in before}
+    else:
+        known = {key: before.get(key, 0.0) + leg[key] for key in SECONDS if key not in before.get("untold", ())}
+    untold = [key for key in (*SECONDS, "phases") if key not in known]
+    return known | ({"untold": untold} if untold else {})

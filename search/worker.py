@@ -14,7 +14,7 @@ from typing import Any
 from search.depot import DepotError, is_url, open_depot, split_name
 from search.errors import SearchError, TrialFailed
 from search.scratch import scratch
-from search.trial import Decision, Objective, Snapshot, not_finite
+from search.trial import Decision, End, Objective, Snapshot, end_of, not_finite
 from search.trial_cost import CostMeter, size_of
 
 #: (epoch, metrics) -> "continue" | "save" | "stop" | "pause"
@@ -122,7 +122,7 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
     """Run one trial; an exception becomes a :class:`Failure`, so that one bad configuration never ends a worker.
 
     A checkpoint is ``{"epoch", "folder", "bytes", "seconds"}``, the folder relative to that of all checkpoints; or ``{"error"}`` where it could
-    not be written; what writing took is a phase of the outcome, ``checkpoint``. The outcome of a trial that was told to pause has the checkpoint itself
+    not be written; what writing took is a phase of the outcome, ``checkpoint``; `saved` also gets ``leg``, the seconds of this leg until then. The outcome of a trial that was told to pause has the checkpoint itself
     under that name; one that was told to save hands it to `saved` and goes on: the objective sees "continue". A checkpoint that can't be read costs its epochs, not the trial. Artifacts that can't be brought to their URL
     cost nothing else; the outcome then says why (``artifacts_error``). What the trial took is in the outcome's ``cost`` (`search.trial_cost`), and
     ``disk_bytes`` is the size of its artifacts.
@@ -136,15 +136,17 @@ def run_trial(objective: Objective, errand: Errand, ask: Ask, saved: Saved | Non
 
 def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None) -> dict[str, Any] | Failure:
     written: dict[str, Any] = {}
-    last, answer, saving_seconds, since = 0, Decision.CONTINUE, 0.0, time.perf_counter()
+    last, answer, saving_seconds, fit_seconds, started = 0, Decision.CONTINUE, 0.0, 0.0, time.perf_counter()
+    since = started
 
     def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
-        nonlocal last, answer, saving_seconds, since
+        nonlocal last, answer, saving_seconds, fit_seconds, since
         bad = not_finite(metrics)
         if bad is not None:
             raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
         if metrics:  # what the objective says of an epoch's seconds counts; of one that says nothing, what went by since the report before
             metrics = {"seconds": time.perf_counter() - since, **metrics}
+        fit_seconds += metrics.get("seconds", time.perf_counter() - since)
         answer = ask(epoch, metrics)
         since = time.perf_counter()
         last = epoch if metrics else last
@@ -159,7 +161,8 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
             written["checkpoint"] = checkpoint
             return answer
         if saved is not None:
-            saved(checkpoint)
+            leg = {"seconds": time.perf_counter() - started, "fit_seconds": fit_seconds}
+            saved(checkpoint if "error" in checkpoint else {**checkpoint, "leg": leg})
         since = time.perf_counter()
         return Decision.CONTINUE
 
@@ -171,7 +174,7 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
                 if resume is None or getattr(error, "reason_code", None) != "snapshot":
                     raise
                 outcome = objective.run(errand.spec, report, workdir=workdir, resume=None)
-            if answer not in (Decision.STOP, Decision.PAUSE):  # of one that was stopped nobody keeps them
+            if answer not in (Decision.STOP, Decision.PAUSE) or _is_whole(outcome, errand.spec):  # of one that was stopped nobody keeps them
                 written["disk_bytes"] = size_of(workdir)
                 written |= _hand_in(workdir, errand.workdir) if workdir != errand.workdir else {}
         return {**outcome, **_phases(outcome, saving_seconds), **written}
@@ -179,6 +182,11 @@ def _attempt(objective: Objective, errand: Errand, ask: Ask, saved: Saved | None
         return Failure("memory", _one_line(error) or "out of memory")
     except Exception as error:  # whatever a model or a library raises belongs to the trial, not to the search
         return Failure(getattr(error, "reason_code", "exception"), _one_line(error))
+
+
+def _is_whole(outcome: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
+    """True of a trial that may win, though its last report was answered with an end that came too late."""
+    return end_of(outcome, End.PRUNED, spec["epochs"]) in (End.FULL, End.EARLY_STOP)
 
 
 def _phases(outcome: Mapping[str, Any], saving_seconds: float) -> dict[str, Any]:
@@ -231,7 +239,9 @@ def write_checkpoint(place: str, name: str, epoch: int, snapshot: Snapshot) -> d
         with open_depot(place).writing(name) as folder:
             snapshot(str(folder))
             size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    except (DepotError, OSError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a framework has words of its own for a full disk, and what a snapshot raises is no fault of the configuration
         return {"error": _one_line(error)}
     return {"epoch": epoch, "folder": f"{split_name(place)[1]}/{name}", "bytes": size, "seconds": time.perf_counter() - started}
 

@@ -204,7 +204,7 @@ def _ask(facts: Sequence[Fact], y: np.ndarray, groups: np.ndarray, cache_dir: Pa
     if isinstance(found, dict):
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(file, json.dumps(found))
+            write_text(file, json.dumps(found), shared=True)
         except OSError as error:
             raise CacheError(f"{file}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
     return found

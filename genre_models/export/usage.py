@@ -66,7 +66,9 @@ def features(path):
     y = librosa.util.fix_length(y, size=round(f["clip_seconds"] * sr))
     power = np.abs(librosa.stft(y, n_fft=f["n_fft"], hop_length=f["hop_length"])) ** 2
     mel = librosa.feature.melspectrogram(S=power, sr=sr, n_fft=f["n_fft"], n_mels=f["n_mels"])
-    db = librosa.power_to_db(mel / max(mel.max(), 1e-10), ref=1.0, top_db=80.0)
+    if mel.max() <= 1e-10:  # silence
+        return np.zeros((*mel.shape, 1), "float32")
+    db = librosa.power_to_db(mel / mel.max(), ref=1.0, top_db=80.0)
     x = (db + 80) / 80 if f["normalise"] == "unit" else (db - db.mean()) / max(db.std(), 1e-6)
     return x.astype("float16").astype("float32")[..., None]
 ''',
@@ -76,7 +78,10 @@ def features(path):
 
     f = about["features"]
     height, width = f["image_size"]
-    image = Image.open(path).convert("RGBA")  # what is transparent shows black
+    image = Image.open(path)
+    if image.mode[0] in "IF":  # 16 bits a pixel
+        image = Image.fromarray((np.clip(np.asarray(image, "float64"), 0, 65535) / 257).astype("uint8"))
+    image = image.convert("RGBA")  # what is transparent shows black
     image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("L" if f["colour"] == "grey" else "RGB")
     x = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), "float32")
     return x[..., None] if f["colour"] == "grey" else x

@@ -131,6 +131,8 @@ def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, owners:
     trained, checked = (x[~is_kept], y[~is_kept]), (x[is_kept], y[is_kept])
     mlp.set_params(batch_size=min(mlp.batch_size, len(trained[1])))
     best, weights, waited = -np.inf, (), 0
+    seeded = mlp.random_state
+    mlp.set_params(random_state=np.random.RandomState(seed))  # a number would begin anew, and deal the same batches, in each pass
     for _ in range(mlp.max_iter):
         mlp.partial_fit(*trained, classes=np.unique(y))
         score = mlp.score(*checked)
@@ -140,6 +142,7 @@ def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, owners:
         if waited > mlp.n_iter_no_change:
             break
     mlp.coefs_, mlp.intercepts_ = weights
+    mlp.set_params(random_state=seeded)
 
 
 def learned_numbers(fitted: Any) -> int:

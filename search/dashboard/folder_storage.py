@@ -22,7 +22,7 @@ from search.dashboard.evidence import EvidenceStore
 from search.dashboard.shown_study import TRIAL_BITS, ShownStudy
 from search.dashboard.study_reader import StudyReader
 from search.errors import StudyError
-from search.location import Location, locate
+from search.location import Location, locate, require_name
 
 #: The folder is looked through again after so many seconds.
 _LOOK_SECONDS = 2.0
@@ -116,10 +116,18 @@ class FolderStorage(BaseStorage):
                 for name in self._elsewhere.names():
                     title = name if name not in found else f"{name} ({self._database})"
                     if name not in found or isinstance(found[name], str) or found[name].url != place.url:
-                        found[title] = Location(self._studies_dir, name, place.variable, place.url)
+                        found[title] = self._in_database(name, place)
             except StudyError as error:
                 found[self._database] = str(error)
         return found
+
+    def _in_database(self, name: str, place: Location) -> Location | str:
+        """A study of that database; whoever may write there may give it any name, also one that leads out of the folder."""
+        try:
+            require_name(self._studies_dir, name)
+        except StudyError as error:
+            return str(error)
+        return Location(self._studies_dir, name, place.variable, place.url)
 
     # -- what optuna-dashboard reads -------------------------------------------------------------------------------
 

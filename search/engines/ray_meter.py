@@ -52,6 +52,7 @@ class NodeMeters:
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
+        accounts.forget_nodes()  # of a Ray that was lost: meters of this one count from nothing
         self._actors: dict[str, Any] = {}
         self._asked: dict[str, Any] = {}  # node to the reference of its answer
         self._looked = 0.0

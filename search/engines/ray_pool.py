@@ -149,7 +149,7 @@ class Pool:
         while True:
             self._look_at_capacity()
             self._fill()
-            if not self._busy and not self._held and not (self._starting and self._loop.has_work):
+            if not self._busy and not self._held and not self._loop.has_work:
                 return
             ready, _ = ray.wait([letter, *self._busy, *self._starting], num_returns=1, timeout=_POLL_SECONDS)
             turned = self._forgive_absence(turned)
@@ -304,7 +304,8 @@ class Pool:
         for message in messages:
             if message.generation != self._generation or message.number not in live:
                 continue  # an older driver's worker, or one that was given up, is not ours to answer
-            self._patience.heard(message.number, time.monotonic())
+            took = message.content.get("seconds") if message.kind == "report" else None
+            self._patience.heard(message.number, time.monotonic(), took)
             if message.kind == "report":
                 answers[message.number] = str(self._loop.report(message.number, message.epoch, message.content))
             elif message.kind == "saved":

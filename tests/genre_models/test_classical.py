@@ -206,6 +206,22 @@ def test_early_stopping_is_told_by_tracks_that_were_not_trained_on(tmp_path):
     assert learned[0] < 0.7 and learned[1] == 1
 
 
+def test_each_pass_of_an_mlp_that_may_stop_early_deals_its_batches_anew(monkeypatch):
+    from sklearn.neural_network import MLPClassifier
+
+    from genre_models.families.classical_models import fit_stopping_early
+
+    seen: list[bytes] = []
+    backprop = MLPClassifier._backprop
+    monkeypatch.setattr(MLPClassifier, "_backprop", lambda self, x, *others: (seen.append(np.asarray(x)[:, 0].tobytes()), backprop(self, x, *others))[1])
+    x, y = np.arange(120, dtype=np.float32).reshape(60, 2) / 120, np.arange(60) % 2
+    mlp = MLPClassifier((4,), batch_size=9, max_iter=3, n_iter_no_change=9, random_state=5)
+    fit_stopping_early(mlp, x, y, np.arange(60), seed=5)
+    per_pass = len(seen) // 3
+    assert per_pass > 3 and len({tuple(seen[k * per_pass : (k + 1) * per_pass]) for k in range(3)}) == 3
+    assert mlp.random_state == 5
+
+
 @pytest.mark.parametrize("apart", [0.0, 0.1])
 def test_the_class_is_the_svms_own(tmp_path, apart):
     data = Clouds(tmp_path, train=60, validation=3000, apart=apart)

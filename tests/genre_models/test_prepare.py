@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,25 @@ def test_the_second_pass_decodes_nothing_and_the_seed_only_deals_validation(fold
     other = opened(folder, seed=1)
     assert other.split.split_id == first.split.split_id
     assert other.fingerprint()["validation"] != first.fingerprint()["validation"]
+
+
+def test_what_a_study_was_begun_without_it_goes_on_without_and_what_it_had_it_must_have(folder: Path) -> None:
+    """Else trials of one study would be scored on different tracks, and nobody would know."""
+    data = opened(folder)
+    gone, other = data.development[0], data.development[5]
+    content = Path(gone["path"]).read_bytes()
+    Path(gone["path"]).write_bytes(b"no picture")
+    assert data.prepare_features(workers=1)[2].keys() == {gone["id"]}
+    kept = json.loads(json.dumps(data.dealt_with()))
+    assert kept["left_out"].keys() == {gone["id"]}
+    Path(gone["path"]).write_bytes(content)
+    earlier = {"corpus_fingerprint": data.scan.fingerprint, "data": {"on_two_sides": "refuse"}, **kept}
+    again = open_task(DataSettings(source=str(folder / "music")), FEATURES, 0, folder / "cache", workers=1, earlier=earlier)
+    assert again.prepare_features(workers=1)[2] == kept["left_out"], "it is there again, but no trial before had it"
+    shutil.rmtree(next((folder / "cache").glob("features-*")))
+    Path(other["path"]).write_bytes(b"no picture")
+    with pytest.raises(CorpusError, match=rf"{other['id']}: the study was trained and scored with it, but now no features can be made: .*--study NAME"):
+        again.prepare_features(workers=1)
 
 
 def test_each_development_track_has_a_fold_of_each_deal_that_the_run_needs(folder: Path) -> None:

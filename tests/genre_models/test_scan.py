@@ -213,3 +213,16 @@ def test_real_formats_are_read(real_data: Path) -> None:
     for path in (real_data / "formats").glob("*.ogg"):
         assert look_at(str(path), "audio")["duration_seconds"] > 4
     assert look_at(str(real_data / "formats" / "rgba" / "rock.00000.png"), "image")["channels"] == 4
+
+
+def test_one_sample_that_no_features_can_be_made_of_is_found_by_the_scan(tmp_path: Path) -> None:
+    """Else a held-out file would be refused only once the seal is open."""
+    from genre_models.audio import Undecodable, load_clip, probe_audio
+
+    y = np.zeros((22050, 2), np.float32)
+    y[:, 0] = 0.1
+    y[7] = 5e6
+    soundfile.write(tmp_path / "loud.wav", y, 22050, subtype="FLOAT")
+    for read in (probe_audio, lambda path: load_clip(path, 22050, 1.0)):
+        with pytest.raises(Undecodable, match="a million times beyond full scale"):
+            read(tmp_path / "loud.wav")

@@ -171,14 +171,20 @@ def test_receipts_of_another_split_are_not_taken_for_ours(seal):
         other.looks()
 
 
-def test_shared_tracks_are_found_by_content(seal):
+def test_shared_tracks_are_found_by_content_and_by_name(seal):
     folder = seal.path.parent
     assert overlaps(folder, "abc", TRACKS) == []
     seal.open(OURS, 1, MODELS, TRACKS)
     Seal(folder, "def").open(OURS, 1, MODELS, {"renamed": "c1", "pop/b": "other bytes"})
     Seal(folder, "ghi").open(OURS, 1, MODELS, {"x": "c9"})
-    assert overlaps(folder, "abc", TRACKS) == [("def", 1)]
-    assert overlaps(folder, "ghi", {"x": "c9"}) == []
+    assert overlaps(folder, "abc", TRACKS) == [("def", 2)]
+    assert overlaps(folder, "ghi", {"y": "c9"}) == []
+
+
+def test_a_track_whose_bytes_are_others_by_now_is_still_the_same_track(seal):
+    """As the rows of a table that has got columns, or files that were put into another container."""
+    seal.open(OURS, 1, MODELS, TRACKS)
+    assert overlaps(seal.path.parent, "new", {id: f"other {content}" for id, content in TRACKS.items()}) == [("abc", len(TRACKS))]
 
 
 def test_appends_of_many_processes_keep_the_chain(seal):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,19 @@ def test_names_with_a_folder_are_found(tmp_path: Path) -> None:
     assert names.find("rock/a@first.wav") == names.find("a@first") == "rock/a@first"
     assert names.find("rock/a") is None  # which of them?
     assert names.find("music/jazz/b.mp3") == "jazz/b"
+
+
+def test_a_name_that_ends_in_a_number_is_no_other_one_with_a_suffix() -> None:
+    names = TrackNames(["rock/song", "rock/song.3"])
+    assert names.find("rock/song.2") is None and names.find("rock/song.3.wav") == "rock/song.3"
+    assert names.find("rock/song.xyz") == names.find("song.mp3") == "rock/song"
+
+
+def test_accents_are_the_same_however_a_system_writes_them() -> None:
+    taken_apart = unicodedata.normalize("NFD", "rock/Björk é")
+    names = TrackNames([taken_apart, unicodedata.normalize("NFC", "jazz/Café")])
+    assert names.find(unicodedata.normalize("NFC", taken_apart)) == names.find(taken_apart + ".wav") == taken_apart, "the corpus's own spelling stays"
+    assert names.find(unicodedata.normalize("NFD", "jazz/Café.flac")) == unicodedata.normalize("NFC", "jazz/Café")
 
 
 def test_a_list_survives_run_json_and_knows_what_was_scanned_alone(tmp_path: Path) -> None:

@@ -150,5 +150,11 @@ class Scripted:
 
 
 def build(task: dict[str, Any]) -> Scripted:
-    """The objective factory."""
+    """The objective factory. Task key ``unbuilt``: a file that counts, and how often it fails first."""
+    if "unbuilt" in task:
+        file, times = task["unbuilt"]
+        with open(file, "a") as counted:
+            counted.write(".")
+        if len(Path(file).read_text()) <= times:
+            raise ImportError("no module named magic")
     return Scripted(task)

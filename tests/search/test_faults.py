@@ -47,6 +47,20 @@ def test_worker_killed_in_an_epoch_costs_one_requeue(studies: Studies, tmp_path:
     assert [t.end for t in studies.read().trials].count("worker-lost") == 1
 
 
+def test_a_worker_that_can_not_start_is_waited_for_and_nothing_is_called_done(studies: Studies, tmp_path: Path) -> None:
+    driver = studies.start({"unbuilt": [str(tmp_path / "built"), 1]}, trials=2, workers=1)
+    assert driver.wait() == 0, driver.text
+    assert "a worker could not start" in driver.text and sum(t.is_full for t in studies.read().trials) == 2, driver.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_workers_that_never_start_end_the_search_with_their_words(studies: Studies, tmp_path: Path) -> None:
+    driver = studies.start({"unbuilt": [str(tmp_path / "built"), 999]}, trials=2, workers=1)
+    assert driver.wait(250) == 2, driver.text
+    assert "workers in a row died" in driver.text and "no module named magic" in driver.text and "done:" not in driver.text
+
+
 @pytest.mark.slow
 def test_a_configuration_that_kills_every_worker_is_tried_three_times(studies: Studies, tmp_path: Path) -> None:
     driver = studies.start({"misbehave": "die", "deaths": str(tmp_path / "deaths"), "times": 3}, trials=1, workers=1)

@@ -13,6 +13,7 @@ from search.database import described, parse_url
 from search.errors import SpaceFileError, StudyError
 from search.location import Location, locate
 from search.run import main
+from search.study import StudyOwner
 from search.study_view import list_studies, read_study
 from tests.search.scripted_driver import FAMILIES, space_text
 
@@ -143,3 +144,15 @@ def test_nothing_listens_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert main(["--space", str(tmp_path / "s.yaml"), "--storage", "env:DB", "--studies-dir", str(tmp_path / "studies")]) == 2
     said = capsys.readouterr()
     assert "database db on 127.0.0.1:1 (env:DB) can't be reached: connection" in said.err and "geheim" not in said.err and "Traceback" not in said.err
+
+
+def test_a_folder_may_have_any_name_that_a_file_can_have_but_for_a_question_mark(tmp_path: Path) -> None:
+    for name in ("{gtzan}", "50 % {x", "a#b&c=d"):
+        (tmp_path / name / "s").mkdir(parents=True)
+        owner = StudyOwner(locate(tmp_path / name, "s"), maximize=True, fingerprint={})
+        owner.close()
+        assert (tmp_path / name / "s" / "study.db").is_file() and read_study(tmp_path / name, "s").trials == []
+    (tmp_path / "what?" / "s").mkdir(parents=True)
+    with pytest.raises(StudyError, match=r"a path with a question mark can't hold a study in SQLite: take another folder with --studies-dir"):
+        StudyOwner(locate(tmp_path / "what?", "s"), maximize=True, fingerprint={})
+    assert not list(tmp_path.glob("what*/**/*.db")) and not (tmp_path / "what").exists()
