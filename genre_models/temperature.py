@@ -38,7 +38,7 @@ def softmax(decisions: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def out_of_fold_temperature(
-    make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int, pairwise: bool = False
+    make: Callable[[], Any], x: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int, pairwise: bool = False
 ) -> float:
     """The temperature that suits items which the classifier was not fitted on.
 
@@ -48,8 +48,8 @@ def out_of_fold_temperature(
         Makes the classifier, not fitted.
     x : np.ndarray [shape=(n, d)]
     y : np.ndarray of int [shape=(n,)]
-    owners : np.ndarray of int [shape=(n,)]
-        Each item's track; a track's items are in one fold.
+    groups : np.ndarray of int [shape=(n,)]
+        Of items that go together, as those of one track or of one artist's tracks: they are in one fold.
     n_classes : int
     seed : int
         Of the folds.
@@ -59,16 +59,16 @@ def out_of_fold_temperature(
     Returns
     -------
     float
-        1 where a class has fewer than two tracks, so that there are no folds.
+        1 where a class has fewer than two groups, so that there are no folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    tracks = [len(set(owners[y == number])) for number in np.unique(y)]
-    folds = min(FOLDS, *tracks)
+    of_classes = [len(set(groups[y == number])) for number in np.unique(y)]
+    folds = min(FOLDS, *of_classes)
     if folds < 2:
         return 1.0
     decisions = np.full((len(x), n_classes), -np.inf)
-    for fitted, left_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, y, owners):
+    for fitted, left_out in StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(x, y, groups):
         if len(set(y[fitted])) > 1:
             trained, asked = (x[np.ix_(rows, fitted)] if pairwise else x[rows] for rows in (fitted, left_out))
             decisions[left_out] = class_decisions(make().fit(trained, y[fitted]), asked, n_classes)

@@ -75,7 +75,7 @@ class DevelopmentData:
         A `MemoryStore` may be shared by many.
     labels : sequence of str
     tracks : sequence of mapping
-        With ``id``, ``label`` and ``part`` ("train" or "validation").
+        With ``id``, ``label`` and ``part`` ("train" or "validation"); ``group``, a number, where tracks go together.
     metric : {"val_accuracy", "val_loss"}
         What decides between epochs.
     segments : int
@@ -104,6 +104,7 @@ class DevelopmentData:
         self._row = {track["id"]: row for row, track in enumerate(tracks)}
         number = {label: n for n, label in enumerate(labels)}
         self._targets = np.array([number[track["label"]] for track in tracks], dtype=np.int64)
+        self._groups = {track["id"]: track["group"] for track in tracks if "group" in track}
         self.labels, self.metric, self.segments = tuple(labels), metric, segments
         self.track_shape = tuple(store.shape)
         self.input_shape = self.track_shape if segments == 1 else window_shape(store.shape, segments)
@@ -117,6 +118,11 @@ class DevelopmentData:
     def windows(self, ids: Sequence[str], starts: Sequence[int]) -> np.ndarray:
         """A window of each of these tracks, from its column on [shape=(len(ids), *input_shape)]."""
         return self._store.windows(ids, starts, self.input_shape[1])
+
+    def groups_of(self, ids: Sequence[str]) -> np.ndarray:
+        """Of tracks the numbers of their groups, from 0 in the order in which they come [shape=(len(ids),)]: those of one artist, or copies, have the same."""
+        seen: dict[object, int] = {}
+        return np.array([seen.setdefault(self._groups.get(id, id), len(seen)) for id in ids], dtype=np.int64)
 
     def targets(self, ids: Sequence[str]) -> np.ndarray:
         """Class numbers [shape=(len(ids),)]."""

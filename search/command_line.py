@@ -37,7 +37,7 @@ def parser(families: Iterable[str]) -> argparse.ArgumentParser:
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--storage", metavar="env:NAME", help="keep the trials in the PostgreSQL database whose URL the environment variable NAME holds (default: SQLite in the study's folder)")
     p.add_argument("--artifacts", metavar="PLACE", help="where artifacts and checkpoints lie: a folder, or a URL such as s3://bucket/prefix (default: the study's folder)")
-    p.add_argument("--engine", choices=("ray", "inline", *PEERS), help="ray: parallel workers; inline: this process alone; keras-tuner, ray-tune, ray-tune-reuse: another tool searches, for comparison")
+    p.add_argument("--engine", choices=("ray", "inline", *PEERS), help="ray: parallel workers; inline: this process alone; keras-tuner, ray-tune, ray-tune-reuse, ray-tune-fit: another tool searches, for comparison")
     p.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: what the machine offers; of a cluster a fair share, which follows nodes and searches that come and go)")
     p.add_argument("--address", metavar="WHERE", help="an existing Ray cluster: auto (this machine is one of its nodes), HOST:PORT of its head, or ray://HOST:PORT (default: as RAY_ADDRESS says, else a Ray of its own on this machine)")
     p.add_argument("--trials", type=int, metavar="N", help="total trials of the study, over all its runs")

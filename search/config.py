@@ -148,7 +148,7 @@ class Settings(_Section):
     try_defaults: bool = False
     warm_start: list[str] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    engine: Literal["ray", "inline", "keras-tuner", "ray-tune", "ray-tune-reuse"] = "ray"
+    engine: Literal["ray", "inline", "keras-tuner", "ray-tune", "ray-tune-reuse", "ray-tune-fit"] = "ray"
     workers: Count | None = None
     resources: Resources = Resources()
     backend: Literal["tensorflow", "torch", "jax"] = "tensorflow"

@@ -10,13 +10,16 @@ if TYPE_CHECKING:
     from search.config import SearchConfig
 
 #: Engines that propose, stop and promote by themselves; in the study stands what they did.
-PEERS = ("keras-tuner", "ray-tune", "ray-tune-reuse")
+PEERS = ("keras-tuner", "ray-tune", "ray-tune-reuse", "ray-tune-fit")
+#: Of these, those that train with ``model.fit``, as their documentation shows it, in place of this program's loop.
+FITTED = ("keras-tuner", "ray-tune-fit")
 #: What fingerprints call the engines that are this program's own: either may go on with the other's study.
 OURS = "ray or inline"
 _OWN_WAYS = {
     "keras-tuner": "KerasTuner's Hyperband: it draws at random and promotes at epochs of its own; sampler, try_defaults, frugal, scheduler and budget.min_epochs are not used",
     "ray-tune": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, each trial in a process of its own; sampler, try_defaults, frugal and scheduler are not used",
     "ray-tune-reuse": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, processes are used again; sampler, try_defaults, frugal and scheduler are not used",
+    "ray-tune-fit": "Ray Tune: OptunaSearch proposes, ASHAScheduler stops, model.fit trains, each trial in a process of its own; sampler, try_defaults, frugal and scheduler are not used",
 }
 
 

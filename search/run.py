@@ -28,7 +28,7 @@ from search.command_line import overrides, studies_folder
 from search.config import load_space
 from search.demands import confirming_folds, folds_of, memory_mib, unavailable_families
 from search.errors import SearchError
-from search.peers import PEERS, require_possible
+from search.peers import FITTED, PEERS, require_possible
 from search.telling import corpus_text, other_versions, read_run, tell_corpus, tell_results, write_run
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _describe(name: str, console: Console) -> int:
 def _require_engine(config: SearchConfig, address: str | None) -> None:
     """Refuse what another tool, where one is to search, can't do; before anything is computed."""
     require_possible(config, folds_of(config), address)
-    if config.engine != "keras-tuner":
+    if config.engine not in FITTED:
         return
     from genre_models.compilable import not_compilable
 
@@ -137,7 +137,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
         write_run(folder, config, data, task, precision, doubts, environment_of(config.families))
         shared = {
-            "place": Workplace(FITTING if config.engine == "keras-tuner" else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
+            "place": Workplace(FITTING if config.engine in FITTED else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
             "fingerprint": fingerprint,
             "sections": {family: {"features": data.features[family]} for family in config.families},
             "precision": precision,
@@ -212,8 +212,8 @@ def _write_report(location: Location, config: SearchConfig, data: TaskData, cons
 
 def _replay(config: SearchConfig, studies_dir: Path, number: int, console: Console) -> int:
     """One trial again, in this process; exit code 1 where its curve differs."""
-    if config.engine == "keras-tuner":
-        raise SearchError(f"--replay {number}: KerasTuner trains in its own way, which is not replayed; leave --engine keras-tuner out for a study of this program's own")
+    if config.engine in FITTED:
+        raise SearchError(f"--replay {number}: Keras' fit trained it, which is not replayed; leave --engine {config.engine} out for a study of this program's own")
     from search.location import locate
     from search.progress import Stages
     from search.replay import replay, trial_to_replay

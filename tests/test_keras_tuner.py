@@ -45,9 +45,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(place: Path, trials: int) -> list[str]:
-    given = ("--space", place / "tiny.yaml", "--data", place / "pictures", "--study", "tiny", "--studies-dir", place / "studies")
-    return ["-m", "search.run", *map(str, given), "--engine", "keras-tuner", "--trials", str(trials)]
+def words(place: Path, trials: int, engine: str = "keras-tuner", study: str = "tiny") -> list[str]:
+    given = ("--space", place / "tiny.yaml", "--data", place / "pictures", "--study", study, "--studies-dir", place / "studies")
+    return ["-m", "search.run", *map(str, given), "--engine", engine, "--trials", str(trials)]
 
 
 def test_killed_and_gone_on_with_the_study_has_what_kerastuner_did(place: Path) -> None:
@@ -107,3 +107,17 @@ def test_the_script_of_the_docs_runs_as_it_stands(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'cnn/depth'" in done.stdout and "(1, 3)" in done.stdout and list((tmp_path / "tuned" / "tiny").glob("trial_*"))
+
+
+def test_ray_tune_that_trains_by_fit_stands_in_the_study_as_the_others_do(place: Path) -> None:
+    done = command(*words(place, 8, "ray-tune-fit", "fitted"), seconds=500)
+    assert done.returncode == 0 and "model.fit trains" in done.stdout, done.stdout + done.stderr
+    view = read_study(place / "studies", "fitted")
+    assert sum(t.counts for t in view.trials) == 8 and all(t.end in ("full", "pruned", "refused") for t in view.trials), [(t.number, t.end, t.reason) for t in view.trials]
+    trained = [t for t in view.trials if t.reports]
+    assert any(t.is_full for t in trained) and {t.is_full for t in trained} == {True, False}
+    for trial in trained:
+        rows = trial.outcome["history"]
+        assert {row["epoch"]: row["val_accuracy"] for row in rows} == trial.reports and all(row["seconds"] > 0 and row["loss"] > 0 for row in rows)
+    again = command(*words(place, 8, "ray-tune-fit", "fitted"), "--replay", str(view.winner().number))
+    assert again.returncode == 2 and "Keras' fit trained it, which is not replayed; leave --engine ray-tune-fit out" in again.stderr

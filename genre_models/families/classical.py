@@ -196,7 +196,8 @@ def _fitted_model(params: Mapping[str, Any], data: VectorData, seed: int) -> tup
         x[where] = reduced(steps, block)
     built = time.perf_counter()
     try:
-        fitted, temperature = fit_classifier(params, x, y, owners, len(data.labels), seed % 2**32)
+        groups = data.groups_of(data.train_ids)[owners] if hasattr(data, "groups_of") else owners
+        fitted, temperature = fit_classifier(params, x, y, groups, len(data.labels), seed % 2**32)
     except ValueError as error:
         if "finite" not in str(error):
             raise

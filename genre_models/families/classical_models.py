@@ -73,7 +73,7 @@ def classifier(params: Mapping[str, Any], seed: int, n: int) -> Any:
 
 
 def fit_classifier(
-    params: Mapping[str, Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int
+    params: Mapping[str, Any], x: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int
 ) -> tuple[Any, float | None]:
     """Fit the classifier as configured.
 
@@ -82,8 +82,8 @@ def fit_classifier(
     params : mapping
     x : np.ndarray [shape=(n, d), dtype=float32]
     y : np.ndarray of int [shape=(n,)]
-    owners : np.ndarray of int [shape=(n,)]
-        Each item's track.
+    groups : np.ndarray of int [shape=(n,)]
+        Of items that go together, as those of one track or of one artist's tracks.
     n_classes : int
     seed : int
 
@@ -93,41 +93,41 @@ def fit_classifier(
         Fitted, and its temperature where it has no probabilities of its own (`genre_models.temperature`).
     """
     make = partial(classifier, params, seed, len(x))
-    fitted, of_folds = make(), (owners, n_classes, seed)
+    fitted, of_folds = make(), (groups, n_classes, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the pass limit is part of the configuration
         if params["model"] in SVMS:
             return fit_wide_svm(make, x, y, *of_folds) if is_wide(*x.shape) else (fitted.fit(x, y), out_of_fold_temperature(make, x, y, *of_folds))
         with few_threads(fitted):
             if params["model"] == "mlp" and params["mlp_early_stopping"]:
-                fit_stopping_early(fitted, x, y, owners, seed)
+                fit_stopping_early(fitted, x, y, groups, seed)
             else:
                 fitted.fit(x, y)
     return fitted, None
 
 
-def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, owners: np.ndarray, seed: int) -> None:
-    """Fit an MLP until its accuracy on a tenth of the tracks no longer rises, and leave it with its best weights.
+def fit_stopping_early(mlp: MLPClassifier, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int) -> None:
+    """Fit an MLP until its accuracy on a tenth of the groups no longer rises, and leave it with its best weights.
 
-    As scikit-learn's own early stopping, which keeps back items: of a track with several it would train on some and score others.
+    As scikit-learn's own early stopping, which keeps back items: of a track with several, or of an artist, it would train on some and score others.
 
     Parameters
     ----------
     mlp : MLPClassifier
     x : np.ndarray [shape=(n, d)]
     y : np.ndarray of int [shape=(n,)]
-    owners : np.ndarray of int [shape=(n,)]
-        Each item's track.
+    groups : np.ndarray of int [shape=(n,)]
+        Of items that go together, as those of one track or of one artist's tracks.
     seed : int
-        Of the choice of tracks.
+        Of the choice of groups.
     """
-    tracks, first = np.unique(owners, return_index=True)
+    numbers, first = np.unique(groups, return_index=True)
     counts = np.unique(y[first], return_counts=True)[1]
-    if min(counts) < 2 or len(tracks) * _KEPT_BACK < len(counts):  # too few for every class to be on both sides
+    if min(counts) < 2 or len(numbers) * _KEPT_BACK < len(counts):  # too few for every class to be on both sides
         mlp.fit(x, y)
         return
-    kept_back = train_test_split(tracks, test_size=_KEPT_BACK, stratify=y[first], random_state=seed)[1]
-    is_kept = np.isin(owners, kept_back)
+    kept_back = train_test_split(numbers, test_size=_KEPT_BACK, stratify=y[first], random_state=seed)[1]
+    is_kept = np.isin(groups, kept_back)
     trained, checked = (x[~is_kept], y[~is_kept]), (x[is_kept], y[is_kept])
     mlp.set_params(batch_size=min(mlp.batch_size, len(trained[1])))
     best, weights, waited = -np.inf, (), 0

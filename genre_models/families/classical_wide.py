@@ -22,7 +22,7 @@ from genre_models.temperature import out_of_fold_temperature
 _NUDGE = 1e-8  # of the mean squared length, added to each item's own: alike items have a factor too. Rounding of float32 is more.
 
 
-def fit_wide_svm(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: np.ndarray, n_classes: int, seed: int) -> tuple[Any, float]:
+def fit_wide_svm(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, groups: np.ndarray, n_classes: int, seed: int) -> tuple[Any, float]:
     """Fit an SVM and find its temperature.
 
     Parameters
@@ -30,7 +30,7 @@ def fit_wide_svm(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: 
     make : callable
         Makes the SVM as configured, not fitted: a LinearSVC, or an SVC with the kernel "rbf".
     x : np.ndarray [shape=(n, d), dtype=float32]
-    y, owners, n_classes, seed
+    y, groups, n_classes, seed
         As of `genre_models.temperature.out_of_fold_temperature`.
 
     Returns
@@ -38,7 +38,7 @@ def fit_wide_svm(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, owners: 
     (sklearn.svm.LinearSVC or sklearn.svm.SVC, float)
     """
     fit = _fit_linear if type(make()).__name__ == "LinearSVC" else _fit_rbf
-    return fit(make, x, y, (owners, n_classes, seed))
+    return fit(make, x, y, (groups, n_classes, seed))
 
 
 def _fit_linear(make: Callable[[], Any], x: np.ndarray, y: np.ndarray, of_folds: tuple[np.ndarray, int, int]) -> tuple[Any, float]:

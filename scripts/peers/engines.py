@@ -60,6 +60,7 @@ ENGINES: dict[str, Engine] = {
         Engine("keras-tuner", words=("--engine", "keras-tuner", "--trials", str(MANY_TRIALS)), changes=_PEER, trials_at_once=False),
         Engine("ray-tune", words=("--engine", "ray-tune", "--trials", str(MANY_TRIALS)), changes=_PEER),
         Engine("ray-tune-reuse", words=("--engine", "ray-tune-reuse", "--trials", str(MANY_TRIALS)), changes=_PEER),
+        Engine("ray-tune-fit", words=("--engine", "ray-tune-fit", "--trials", str(MANY_TRIALS)), changes=_PEER),
         Engine("optuna", module="scripts.peers.plain_optuna", changes=_PEER, trials_at_once=False, total_minutes=False),
         Engine("optuna-defaults", module="scripts.peers.plain_optuna", words=("--defaults",), changes=_PEER, trials_at_once=False, total_minutes=False),
     )

@@ -30,7 +30,7 @@ MEANINGS = {
     "try_defaults": "Try each family's declared defaults first, as near as the space comes to them (tpe, random, gp); tpe and gp then draw some near them",
     "warm_start": "Studies in the same folder whose best configurations are tried first, and whose trials the sampler learns from",
     "seed": "Of validation split, sampler and training",
-    "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process; keras-tuner, ray-tune, ray-tune-reuse: another tool searches, for comparison ([KerasTuner](keras-tuner.md))",
+    "engine": "ray: trials in parallel, on this machine or a cluster; inline: in the command's own process; keras-tuner, ray-tune, ray-tune-reuse, ray-tune-fit: another tool searches, for comparison ([KerasTuner](keras-tuner.md))",
     "workers": "Trials at a time; null for what the machine offers, of a cluster a fair share",
     "resources": "What one trial may use",
     "resources.cpus": "Processor cores",

@@ -21,9 +21,10 @@ from ray.tune.search.optuna import OptunaSearch
 from search.config import SearchConfig
 from search.domains import ChoiceDomain, IntDomain
 from search.engines.ray_connect import connected, first_line
-from search.engines.ray_tune_trainable import specification, train
+from search.engines.ray_tune_trainable import specification, train, train_by_fit
 from search.errors import SearchError
 from search.peer_study import PeerStudy
+from search.peers import FITTED
 from search.space import FamilySpace, Parameter
 from search.trial import End, Trial, end_of
 from search.worker import Workplace, available_cores
@@ -85,7 +86,7 @@ class RayTuneEngine:
             ends = self._directory / "ends"
             ends.mkdir(parents=True, exist_ok=True)
             trainable = tune.with_resources(
-                tune.with_parameters(train, place=place, parts=study.parts, ends=str(ends)), {"cpu": resources.cpus, "gpu": resources.gpus}
+                tune.with_parameters(self._train, place=place, parts=study.parts, ends=str(ends)), {"cpu": resources.cpus, "gpu": resources.gpus}
             )
             _run.append(_Run(study, ends))
             try:
@@ -98,6 +99,10 @@ class RayTuneEngine:
                 _run.pop()
         if study.stop_reason is None and study.has_trials_left:
             study.note("Ray Tune's experiment has ended and can't be given more; for a larger budget take another name with --study NAME")
+
+    @property
+    def _train(self) -> Any:
+        return train_by_fit if self._config.engine in FITTED else train
 
     def _tuner(self, trainable: Any, study: PeerStudy, workers: int) -> tune.Tuner:
         path = str(self._directory / NAME)

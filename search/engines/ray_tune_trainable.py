@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from search.depot import write_text
 from search.errors import TrialFailed
 from search.rules import SpecParts
-from search.trial import Objective, Snapshot, not_finite
+from search.trial import Snapshot, not_finite
 from search.trial_cost import CostMeter
 from search.worker import Workplace, build_objective
 
+#: Takes an epoch's row, as in an outcome's history.
+Tell = Callable[[Mapping[str, float]], None]
 #: Of this process: where Tune uses processes again, the next trial finds it built.
-_built: list[Objective] = []
+_built: list[Any] = []
 
 
 def specification(config: Mapping[str, Any], parts: SpecParts) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -26,7 +29,7 @@ def specification(config: Mapping[str, Any], parts: SpecParts) -> tuple[dict[str
 
 
 def train(config: dict[str, Any], place: Workplace, parts: SpecParts, ends: str) -> None:
-    """A function trainable.
+    """A function trainable, with this program's own training loop.
 
     Parameters
     ----------
@@ -38,6 +41,48 @@ def train(config: dict[str, Any], place: Workplace, parts: SpecParts, ends: str)
         Folder in which ``NUMBER.json`` tells how the training ended: ``outcome``, or ``failed`` and ``message``; and ``cost``. One that Tune
         stops leaves none.
     """
+
+    def run(spec: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
+            tell({"epoch": epoch, **metrics})
+            return "continue"
+
+        return _objective(place).run(spec, report)
+
+    _train(config, parts, ends, run)
+
+
+def train_by_fit(config: dict[str, Any], place: Workplace, parts: SpecParts, ends: str) -> None:
+    """The same with ``model.fit`` and a callback that reports each epoch, as Ray's guides to Keras have it; `place` builds what a tool trains with `fit`."""
+
+    def run(spec: dict[str, Any], tell: Tell) -> dict[str, Any]:
+        made, began, epochs = _objective(place).make(spec), 0.0, 0
+        import keras  # what was made has loaded it
+
+        def on_epoch_begin(epoch: int, logs: Any = None) -> None:
+            nonlocal began
+            began = time.monotonic()
+
+        def on_epoch_end(epoch: int, logs: Mapping[str, float]) -> None:
+            nonlocal epochs
+            epochs = epoch + 1
+            tell(made.row(epochs, logs, time.monotonic() - began))
+
+        reporting = keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end)
+        made.model.fit(**made.fit_arguments, epochs=spec["epochs"], callbacks=[*made.callbacks, reporting], verbose=0)
+        return {"epochs": epochs, "stopped_early": epochs < spec["epochs"]}
+
+    _train(config, parts, ends, run)
+
+
+def _objective(place: Workplace) -> Any:
+    if not _built:
+        _built.append(build_objective(place))
+    return _built[0]
+
+
+def _train(config: dict[str, Any], parts: SpecParts, ends: str, run: Callable[[dict[str, Any], Tell], dict[str, Any]]) -> None:
+    """Run a trial whose epochs are told to Tune as rows, and leave word of its end."""
     from ray import tune
 
     spec, _ = specification(config, parts)
@@ -45,17 +90,14 @@ def train(config: dict[str, Any], place: Workplace, parts: SpecParts, ends: str)
     left.unlink(missing_ok=True)
     with CostMeter() as meter:
 
-        def report(epoch: int, metrics: Mapping[str, float], snapshot: Snapshot) -> str:
-            if (bad := not_finite(metrics)) is not None:
-                raise TrialFailed("nan", f"{bad} is {metrics[bad]} at epoch {epoch}")
-            tune.report({**metrics, "epoch": epoch, "row": {"epoch": epoch, **metrics}, "cost": meter.cost})
-            return "continue"
+        def tell(row: Mapping[str, float]) -> None:
+            if (bad := not_finite(row)) is not None:
+                raise TrialFailed("nan", f"{bad} is {row[bad]} at epoch {row['epoch']}")
+            tune.report({**row, "row": dict(row), "cost": meter.cost})
 
         try:
             parts.screen(spec)
-            if not _built:
-                _built.append(build_objective(place))
-            told: dict[str, Any] = {"outcome": _built[0].run(spec, report)}
+            told: dict[str, Any] = {"outcome": run(spec, tell)}
         except Exception as error:
             code = getattr(error, "reason_code", "memory" if isinstance(error, MemoryError) else "exception")
             message = str(error) if hasattr(error, "reason_code") else f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from search.errors import StudyError
-from search.peers import PEERS
+from search.peers import FITTED, PEERS
 from search.selection import Statistics
 from search.study_view import StudyView, select_winner
 from search.trial import Trial
@@ -33,7 +33,7 @@ def commands(view: StudyView, folder: Path, winner: Trial | None, prefer: str | 
     }
     if prefer is None:
         del found["look"]
-    if winner is not None and "keras-tuner" not in search:  # its training is not replayed
+    if winner is not None and not set(FITTED) & set(search):  # what ``model.fit`` trained is not replayed
         found["replay"] = needed + _line([*search, "--replay", str(winner.number)])
     return found
 

@@ -206,6 +206,21 @@ def test_early_stopping_is_told_by_tracks_that_were_not_trained_on(tmp_path):
     assert learned[0] < 0.7 and learned[1] == 1
 
 
+def test_inner_folds_keep_together_what_goes_together(tmp_path, monkeypatch):
+    """Copies of a track, or an artist's tracks, on both sides would make an SVM look surer than it is."""
+    from genre_models.families import classical_models
+
+    seen = []
+    fit = classical_models.fit_classifier
+    monkeypatch.setattr(classical_models, "fit_classifier", lambda params, x, y, groups, *rest: (seen.append(groups), fit(params, x, y, groups, *rest))[1])
+    data = Clouds(tmp_path, rows=2)
+    alone = run(data, model="linear_svm").model.temperature
+    data.groups_of = lambda ids: np.arange(len(ids)) // 6
+    together = run(data, model="linear_svm").model.temperature
+    assert seen[0].tolist() == [n // 2 for n in range(120)] and seen[1].tolist() == [n // 12 for n in range(120)]
+    assert alone != together
+
+
 def test_each_pass_of_an_mlp_that_may_stop_early_deals_its_batches_anew(monkeypatch):
     from sklearn.neural_network import MLPClassifier
 
