@@ -56,25 +56,23 @@ def times_faster(pairs: Iterable[tuple[float, float | None]]) -> list[float]:
     return sorted(0.0 if ours is None else peer / ours for peer, ours in pairs)
 
 
-def band(curves: Mapping[int, Curve], seconds: Sequence[float], maximize: bool) -> list[tuple[float, float, float, float]]:
+def band(curves: Mapping[int, Curve], seconds: Sequence[float], maximize: bool) -> list[tuple[float, float, float | None, float]]:
     """Median, worst and best over seeds at each of these seconds.
 
-    A second counts from which on at least half of the seeds have a value; a seed without one stands behind all that have.
+    A seed without a value stands behind all that have one. So a second counts from which on the median is of values that were measured, and medians only get better.
 
     Returns
     -------
     list of (second, median, worst, best)
-        Worst is that of the seeds that have a value.
+        Worst is None as long as a seed has no value.
     """
     rows = []
     for second in seconds:
-        found = [value for curve in curves.values() if (value := best_at(curve, second)) is not None]
-        lacking = len(curves) - len(found)
-        if not found or lacking > len(found):
-            continue
-        ranked = sorted(found, reverse=maximize)
-        # Those without a value are behind the worst: as the worst value they leave the median a value that was measured.
-        rows.append((second, statistics.median([*ranked, *[ranked[-1]] * lacking]), ranked[-1], ranked[0]))
+        ranked = sorted((value for curve in curves.values() if (value := best_at(curve, second)) is not None), reverse=maximize)
+        middle = (len(curves) - 1) // 2, len(curves) // 2
+        if middle[1] < len(ranked):
+            worst = ranked[-1] if len(ranked) == len(curves) else None
+            rows.append((second, (ranked[middle[0]] + ranked[middle[1]]) / 2, worst, ranked[0]))
     return rows
 
 

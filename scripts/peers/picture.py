@@ -35,7 +35,9 @@ def draw_curves(path: Path, lines: Sequence[Line]) -> None:
         rows = band({seed: run["curve"] for seed, run in runs.items()}, seconds, maximize)
         if rows:
             at, middle, worst, best = zip(*rows, strict=True)
-            axes.fill_between(at, worst, best, step="post", color=colour, alpha=0.15, linewidth=0)
+            known = [(second, low, high) for second, low, high in zip(at, worst, best, strict=True) if low is not None]  # from when on all seeds have a score
+            if known:
+                axes.fill_between(*zip(*known, strict=True), step="post", color=colour, alpha=0.15, linewidth=0)
             axes.step(at, middle, where="post", color=colour, linestyle=dashes, linewidth=1.8, label=f"{engine} ({len(runs)} seed{'s' if len(runs) > 1 else ''})")
     axes.set_xscale("log")
     axes.set_xlim(seconds[0], until)

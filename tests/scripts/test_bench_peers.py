@@ -57,10 +57,14 @@ def test_what_was_never_reached_is_no_time_but_the_worst_ratio() -> None:
     assert curves.times_faster([(700.0, 70.0), (600.0, None), (300.0, 100.0)]) == [0.0, 3.0, 10.0]
 
 
-def test_a_band_waits_for_half_of_the_seeds_and_counts_the_missing_as_worst() -> None:
+def test_a_band_waits_for_half_of_the_seeds_and_never_gets_worse() -> None:
     several = {0: [(10.0, 0.2), (30.0, 0.6)], 1: [(20.0, 0.4)], 2: [(40.0, 0.5)]}
     rows = curves.band(several, [5.0, 10.0, 20.0, 30.0, 40.0], maximize=True)
-    assert rows == [(20.0, 0.2, 0.2, 0.4), (30.0, 0.4, 0.4, 0.6), (40.0, 0.5, 0.4, 0.6)]
+    assert rows == [(20.0, 0.2, None, 0.4), (30.0, 0.4, None, 0.6), (40.0, 0.5, 0.4, 0.6)]
+    late = {**several, 3: [(35.0, 0.1)]}
+    medians = [row[1] for row in curves.band(late, [5.0, 10.0, 20.0, 30.0, 35.0, 40.0, 50.0], maximize=True)]
+    assert medians == sorted(medians) and len(medians) == 3, "the late seed's low first score is no fall"
+    assert [row[1] for row in curves.band({seed: [(at, -value) for at, value in curve] for seed, curve in several.items()}, [40.0], maximize=False)] == [-0.5]
 
 
 def test_lines_add_up_and_the_newest_of_a_key_counts(tmp_path: Path) -> None:
