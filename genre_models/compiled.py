@@ -8,7 +8,8 @@ The network, its optimizer, loss and schedules are those that `genre_models.trai
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,6 +48,23 @@ class Compiled:
     model: keras.Model
     fit_arguments: dict[str, Any]
     callbacks: list[keras.callbacks.Callback]
+
+    def train(self, epochs: int, tell: Callable[[dict[str, float]], object]) -> int:
+        """Run ``model.fit`` on a trial's items and tell each epoch's row as it ends; the number of epochs that it came to."""
+        began, done = 0.0, 0
+
+        def begin(epoch: int, logs: Any = None) -> None:
+            nonlocal began
+            began = time.monotonic()
+
+        def end(epoch: int, logs: Mapping[str, float]) -> None:
+            nonlocal done
+            done = epoch + 1
+            tell(self.row(done, logs, time.monotonic() - began))
+
+        telling = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+        self.model.fit(**self.fit_arguments, epochs=epochs, callbacks=[*self.callbacks, telling], verbose=0)
+        return done
 
     def row(self, epoch: int, logs: Mapping[str, float], seconds: float) -> dict[str, float]:
         """An epoch as trials tell it (`genre_models.fitted.Fitted.history`), from what Keras logged at its end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,20 +55,7 @@ def train_by_fit(config: dict[str, Any], place: Workplace, parts: SpecParts, end
     """The same with ``model.fit`` and a callback that reports each epoch, as Ray's guides to Keras have it; `place` builds what a tool trains with `fit`."""
 
     def run(spec: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        made, began, epochs = _objective(place).make(spec), 0.0, 0
-        import keras  # what was made has loaded it
-
-        def on_epoch_begin(epoch: int, logs: Any = None) -> None:
-            nonlocal began
-            began = time.monotonic()
-
-        def on_epoch_end(epoch: int, logs: Mapping[str, float]) -> None:
-            nonlocal epochs
-            epochs = epoch + 1
-            tell(made.row(epochs, logs, time.monotonic() - began))
-
-        reporting = keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end)
-        made.model.fit(**made.fit_arguments, epochs=spec["epochs"], callbacks=[*made.callbacks, reporting], verbose=0)
+        epochs = _objective(place).make(spec).train(spec["epochs"], tell)
         return {"epochs": epochs, "stopped_early": epochs < spec["epochs"]}
 
     _train(config, parts, ends, run)

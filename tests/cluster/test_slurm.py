@@ -56,10 +56,10 @@ def stand_ins(desk: Desk) -> Iterator[dict[str, str]]:
 
 def submit(desk: Desk, environment: dict[str, str], epoch_seconds: float) -> Run:
     *_, space, task = desk.command({"epoch_seconds": epoch_seconds}, trials=8)
-    with Path(space).open("a") as file:
-        file.write("# storage: env:NOT_MEANT\nstorage: env:OF_THE_FILE\n")
+    other = desk.folder / "other.yaml"  # the scripted search would connect to what its own file names
+    other.write_text("# storage: env:NOT_MEANT\nstorage: 'env:OF_THE_FILE'\n")
     known = {"TASK": task, "OF_THE_LINE": "a password", "OF_THE_FILE": "a password", "NOT_MEANT": "no password"}
-    return desk.run(["bash", str(ROOT / "scripts" / "search.sbatch"), "--space", space, "--storage", "env:OF_THE_LINE"], environment | known, cwd=desk.folder)
+    return desk.run(["bash", str(ROOT / "scripts" / "search.sbatch"), "--space", space, "--storage", "env:OF_THE_LINE", f"--space={other}"], environment | known, cwd=desk.folder)
 
 
 def test_a_job_whose_time_is_up_saves_its_trials_is_queued_again_and_goes_on(desk: Desk, stand_ins: dict[str, str]) -> None:
