@@ -93,7 +93,7 @@ def _ties(selection: Selection) -> list[str]:
     named = ", ".join(map(str, ties[:_NAMED])) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
     lines = []
     if ties:
-        lines.append(f"  can't be told apart from {len(ties)} of {len(against)} others (paired, 95 %): trial{'s' if len(ties) > 1 else ''} {named}")
+        lines.append(f"  can't be told apart from {'the other' if len(against) == 1 else f'{len(ties)} of {len(against)} others'} (paired, 95 %): trial{'s' if len(ties) > 1 else ''} {named}")
     else:
         lines.append(f"  told apart from all {len(against)} others (paired, 95 %)" if len(against) > 1 else "  told apart from the other (paired, 95 %)")
     others = [each.trial for each in selection.contenders if each is not selection.winner and each.trial.number in against]

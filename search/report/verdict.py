@@ -169,7 +169,7 @@ def _ties(selection: Selection, scale: Scale) -> list[str]:
     if not ties:
         return [_told_apart(selection)]
     named = ", ".join(str(each.trial.number) for each in ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
-    lines = [f"It can't be told apart from {len(ties)} of the other {len(against)} (paired test, 95 %): trial{'s' if len(ties) > 1 else ''} {named}. Any of these may be as good."]
+    lines = [f"It can't be told apart from {'the other one' if len(against) == 1 else f'{len(ties)} of the other {len(against)}'} (paired test, 95 %): trial{'s' if len(ties) > 1 else ''} {named}. Any of these may be as good."]
     cheapest = min((each for each in ties), key=lambda each: each.trial.outcome.get("fit_seconds", float("inf")))
     ours, theirs = selection.winner.trial.outcome.get("fit_seconds"), cheapest.trial.outcome.get("fit_seconds")
     if ours and theirs and theirs < ours / 2:
