@@ -6,6 +6,7 @@ Owns: finding ``pipeline.json`` and the ``metrics.json`` that belongs to it, and
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -194,13 +195,19 @@ def _model_folder(path: Path) -> Path:
     for folder in (path, path / "model"):
         if (folder / PIPELINE).is_file():
             return folder
-    newest = max(path.glob("look-*/model"), key=lambda made: int(made.parent.name.rpartition("-")[2]), default=None) if path.name == "final" else None
-    if newest is not None and (newest / PIPELINE).is_file():  # looks are counted over all studies of a split: this one's first is not always number 1
+    if path.name == "final" and (newest := _newest_look(path)) is not None:
         return newest
     if (path / "study.db").exists() or (path / "final").is_dir():
-        made = "give its final/" if (path / "final" / "model").is_dir() else f"make one with python scripts/final_eval.py --study {path.name}"
+        is_there = (path / "final" / "model" / PIPELINE).is_file() or _newest_look(path / "final") is not None
+        made = "give its final/" if is_there else f"make one with python scripts/final_eval.py --study {path.name}"
         raise GenreModelsError(f"{path}: is a study, not a model; {made}")
     raise GenreModelsError(f"{path}: holds no {PIPELINE}; give a study's final/ folder, or the model/ in it, as scripts/final_eval.py writes them")
+
+
+def _newest_look(final: Path) -> Path | None:
+    """The model of the last look that was carried to its end. They are counted over all studies of a split: this one's first is not always number 1."""
+    made = {int(found[1]): look / "model" for look in final.glob("look-*") if (found := re.fullmatch(r"look-(\d+)", look.name)) and (look / "model" / PIPELINE).is_file()}
+    return made[max(made)] if made else None
 
 
 def _model_files(folder: Path, pipeline: Mapping[str, Any]) -> list[str]:

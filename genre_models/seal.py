@@ -216,8 +216,26 @@ class Seal:
         return "unopened", None
 
 
-def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> list[tuple[str, int]]:
-    """Other opened splits that hold some of these tracks.
+@dataclass(frozen=True)
+class Overlap:
+    """What another opened split had of these held-out tracks.
+
+    Attributes
+    ----------
+    split_id : str
+    same : int
+        Tracks with the same content.
+    namesakes : int
+        With the same id alone: the same music, where a table has got columns since or a file another container; or another corpus that names its tracks alike.
+    """
+
+    split_id: str
+    same: int
+    namesakes: int
+
+
+def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> list[Overlap]:
+    """Other opened splits that hold some of these tracks, those with most of them first.
 
     Parameters
     ----------
@@ -226,12 +244,7 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
     split_id : str
         The split that `tracks` are the held-out set of.
     tracks : mapping of str to str
-        Held-out track id to content hash; tracks are the same if either is: a table may have got columns since, a file another container.
-
-    Returns
-    -------
-    list of (str, int)
-        Split id and number of shared tracks, most first.
+        Held-out track id to content hash.
 
     Raises
     ------
@@ -243,9 +256,10 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
         if path.stem != split_id:
             looked = [pair for look in Seal(folder, path.stem).looks() for pair in look.opened["tracks"].items()]
             ids, contents = ({pair[place] for pair in looked} for place in (0, 1))
-            if shared := sum(id in ids or content in contents for id, content in tracks.items()):
-                found.append((path.stem, shared))
-    return sorted(found, key=lambda item: -item[1])
+            same = sum(content in contents for content in tracks.values())
+            namesakes = sum(id in ids and content not in contents for id, content in tracks.items())
+            found += [Overlap(path.stem, same, namesakes)] if same or namesakes else []
+    return sorted(found, key=lambda each: (-each.same, -each.namesakes))
 
 
 def _is_receipt(event: Mapping) -> bool:

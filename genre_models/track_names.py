@@ -24,19 +24,21 @@ class TrackNames:
     """
 
     def __init__(self, ids: Iterable[str]) -> None:
+        ids = list(ids)
         self._ids = {_composed(id): id for id in ids}
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name, id in self._ids.items():
             self._by_stem[name.rpartition("/")[2]].append(id)
+        self._ids |= {id: id for id in ids}  # as it stands, an id is itself: two may differ in how their accents are written alone
 
     def find(self, text: str) -> str | None:
         """Find the id for ``CLASS/STEM``, also with any suffix, with folders before it, or without its class where that is unique.
 
         Ids without a class are found by their file as well, and FMA's also without their leading zeros.
         """
-        name = "/".join(_composed(text).strip().replace("\\", "/").split("/")[-2:])
+        given = "/".join(text.strip().replace("\\", "/").split("/")[-2:])
         # As it stands first: the last part of blues.00012 is no suffix.
-        for candidate in dict.fromkeys((name, tidy(name), _ANY_SUFFIX.sub("", name))):
+        for candidate in dict.fromkeys(spelled for name in (given, _composed(given)) for spelled in (name, tidy(name), _ANY_SUFFIX.sub("", name))):
             if candidate in self._ids:
                 return self._ids[candidate]
             alone = self._by_stem.get(candidate, ()) if "/" not in candidate else ()

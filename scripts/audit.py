@@ -24,7 +24,7 @@ from scripts.ending import exit_code_of
 from search.errors import SearchError
 
 if TYPE_CHECKING:
-    from genre_models.prepare import TaskData
+    from genre_models.task_data import TaskData
     from search.progress import Stages
 
 EPILOG = """what it asks:

@@ -30,7 +30,7 @@ from scripts.ending import exit_code_of
 from scripts.peers.engines import ENGINES, MANY_TRIALS, chosen, variant, write_space
 from scripts.peers.environment import load
 from scripts.peers.records import append_line, key_of, missing_runs, read_lines, round_robin
-from scripts.peers.running import Run, measure
+from scripts.peers.running import Run, measure, space_hash
 from search.errors import SearchError
 
 RESULTS = ROOT / "docs" / "results" / "peers.jsonl"
@@ -67,8 +67,7 @@ def main() -> int:
 
 def run_all(options: argparse.Namespace) -> int:
     """Measure what is missing, one run after the other."""
-    if options.minutes <= 0:
-        raise SearchError(f"--minutes {options.minutes:g}: must be more than 0")
+    _require_sense(options)
     cores = _cores(options.cores)
     engines = {engine.name: engine for engine in (*chosen(options.engines), *map(variant, options.ours_with))}
     with _work(options.work) as work:
@@ -89,10 +88,21 @@ def run_all(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _require_sense(o: argparse.Namespace) -> None:
+    if o.minutes <= 0:
+        raise SearchError(f"--minutes {o.minutes:g}: must be more than 0")
+    if not o.engines and not o.ours_with:
+        raise SearchError("--engines: name one at least, or give --ours-with too")
+    if o.folds == 1 or o.folds < 0:
+        raise SearchError(f"--folds {o.folds}: must be 2 or more, or 0 for no scores on folds")
+    if o.rescore and (o.folds == 0 or o.kill_at_half):
+        raise SearchError("--rescore: scores winners on folds, of searches that nobody killed: leave out " + ("--kill-at-half" if o.kill_at_half else "--folds 0"))
+    if o.rescore and o.work is None:
+        raise SearchError("--rescore: give the --work folder of the measurement too: there are the studies whose winners are scored")
+
+
 def _rescore_all(runs: list[Run], options: argparse.Namespace) -> int:
     """What ``--folds 0`` left for later, when the cores need not be idle: a score does not depend on that."""
-    if options.work is None:
-        raise SearchError("--rescore: give the --work folder of the measurement too: there are the studies whose winners are scored")
     lines = {key_of(line): line for line in read_lines(options.results)}
     waiting = [run for run in runs if not run.killed and "folds" not in lines.get(key_of(run.key), {"folds": None})]
     failed = 0
@@ -100,7 +110,7 @@ def _rescore_all(runs: list[Run], options: argparse.Namespace) -> int:
         print(f"[{number} of {len(waiting)}] {run.engine.name}, seed {run.seed}: {options.folds} folds", flush=True)
         line = lines[key_of(run.key)]
         try:
-            append_line(options.results, line | {"folds": _rescored(run, options.folds, line["winner"])})
+            append_line(options.results, line | _rescored(run, options.folds, line))
         except SearchError as error:
             print(f"error: {run.engine.name}, seed {run.seed}: {error}", file=sys.stderr, flush=True)
             failed += 1
@@ -111,13 +121,12 @@ def _measure(run: Run, options: argparse.Namespace) -> bool:
     """Measure one run and append its line; an engine that fails is told and costs the others nothing."""
     try:
         _prepare(run)
-        line = measure(run)
+        append_line(options.results, line := measure(run))  # at once: whatever becomes of the folds, it is measured
         if options.folds and not run.killed:
-            line["folds"] = _rescored(run, options.folds, line["winner"])
+            append_line(options.results, line | _rescored(run, options.folds, line))
     except SearchError as error:
         print(f"error: {run.engine.name}, seed {run.seed}: {error}", file=sys.stderr, flush=True)
         return False
-    append_line(options.results, line)
     told = "" if "survival" not in line else f"; kept {line['survival']['epochs_kept']} of {line['survival']['epochs_before']} epochs"
     print(f"    best {line['best']} in {line['epochs']} epochs, {line['wall_seconds']:.0f} s, {line['peak_mib']:.0f} MiB{told}", flush=True)
     return True
@@ -128,9 +137,22 @@ def _prepare(run: Run) -> None:
     _json_of(["scripts.peers.preparing", *_places(run)], run)
 
 
-def _rescored(run: Run, folds: int, winner: Mapping[str, Any]) -> dict:
+def _rescored(run: Run, folds: int, line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line learns of its winner, and of the study."""
+    winner, hashed = line["winner"], space_hash(run.space)
+    if line.get("space_sha256", hashed) != hashed:
+        raise SearchError(f"{run.space.name}: is not what was measured (its hash is {hashed}, that of the line {line['space_sha256']}): bring it back as it was, or measure anew with --again")
+    if winner["state"] == "COMPLETE" and _is_late(line):
+        raise SearchError(f"its winner, trial {winner['trial']} with {winner['value']}, came after the time, when the best was {line['best']}: measure anew with --again")
     meant = ["--trial", str(winner["trial"]), "--value", str(winner["value"])]
-    return _json_of(["scripts.peers.rescoring", *_places(run), "--study", run.study, "--folds", str(folds), *meant], run)
+    found = _json_of(["scripts.peers.rescoring", *_places(run), "--study", run.study, "--folds", str(folds), *meant], run)
+    return {"configurations": found.pop("configurations"), "folds": found}
+
+
+def _is_late(line: Mapping[str, Any]) -> bool:
+    """Of lines of before winners were asked for at the end of the time."""
+    best, value = line.get("best"), line["winner"]["value"]
+    return best is None or (value > best + 1e-5 if line["maximize"] else value < best - 1e-5)
 
 
 def _places(run: Run) -> list[str]:

@@ -57,11 +57,12 @@ def main() -> int:
     return 0
 
 
-def in_turn(first: Callable[[], Any], second: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """Median milliseconds of each of two, called in turn after two calls that trace them."""
+def in_turn(first: Callable[[], Any], second: Callable[[], Any], repeats: int, ready: Callable[[Callable[[], Any]], None] = lambda way: None) -> tuple[float, float]:
+    """Median milliseconds of each of two, called in turn after two calls that trace them; `ready` is called before each, with it, and is not counted."""
     took: tuple[list[float], list[float]] = ([], [])
     for number in range(repeats + 2):
         for way, seconds in zip((first, second), took, strict=True):
+            ready(way)
             began = time.perf_counter()
             way()
             if number >= 2:
@@ -89,19 +90,25 @@ def settle(configuration: str, repeats: int) -> Iterator[Row]:
 
 
 def garbage(configuration: str, repeats: int) -> Iterator[Row]:
-    """What Keras clears before a trial: it looks for garbage each time."""
+    """What Keras clears before a trial, after another: it looks for garbage each time."""
     import gc
 
     import keras
 
-    _step(_network(configuration))()
-
-    def unfrozen() -> None:
-        gc.unfreeze()
+    def everything() -> None:
         keras.utils.clear_session()
-        gc.freeze()
 
-    yield "before a trial", "a search of all objects for garbage", "of those made since the start", *in_turn(unfrozen, keras.utils.clear_session, min(repeats, 7))
+    def of_late() -> None:
+        keras.utils.clear_session()
+
+    def after_a_trial(way: Callable[[], None]) -> None:
+        gc.unfreeze()
+        gc.collect()
+        if way is of_late:
+            gc.freeze()  # as a worker does once, when all is loaded
+        _step(_network(configuration))()
+
+    yield "before a trial", "a search of all objects for garbage", "of those made since the start", *in_turn(everything, of_late, repeats, after_a_trial)
 
 
 def several_steps(configuration: str, repeats: int) -> Iterator[Row]:

@@ -33,7 +33,7 @@ from search.errors import SearchError
 from search.trial_cost import MISSING_COUNTRY
 
 if TYPE_CHECKING:
-    from genre_models.prepare import TaskData
+    from genre_models.task_data import TaskData
     from search.study_view import StudyView
 
 EPILOG = """what happens, in this order:
@@ -185,9 +185,12 @@ def take(request: looks.Request, view: StudyView, moved: Sequence[str] | None, c
     settings = EnergySettings.model_validate(view.run.get("energy") or {})  # studies of before do not say
     with Measures(settings, console.print) as measure, Stages(console) as stages:
         data = open_data(request, view, moved, stages)
-        shared = overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test})
-        for other, count in shared:
-            console.print(f"note: {count} of these {len(data.split.test)} held-out tracks were looked at before, in split {other}")
+        for other in overlaps(request.seal.path.parent, request.split_id, {row.id: row.content for row in data.split.test}):
+            if other.same:
+                console.print(f"note: {other.same} of these {len(data.split.test)} held-out tracks were looked at before, in split {other.split_id}")
+            if other.namesakes:
+                told = f"note: {other.namesakes} of these {len(data.split.test)} held-out tracks have the names of tracks that were looked at in split {other.split_id}, but other content"
+                console.print(f"{told}: if they are the same music, in other files, they were looked at before")
         import_keras(backend_of(request.winner.spec))
         task = development_task(data, request, view, stages)
         task["about"] |= {"prefer": prefer, "commands": commands_of(request, view, prefer)}

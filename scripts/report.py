@@ -26,7 +26,7 @@ from search.errors import SearchError
 
 if TYPE_CHECKING:
     from genre_models.corpus import Progress
-    from genre_models.prepare import TaskData
+    from genre_models.task_data import TaskData
     from search.study_view import StudyView
 
 EPILOG = """what is on the page, in this order:

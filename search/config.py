@@ -200,6 +200,8 @@ class SearchConfig:
         Task sections as given, by name.
     family_sections : dict of str to dict of str to pydantic model
         Family to the task sections that families may override, with the family's changes.
+    prefer_in_file : str
+        What the file says, whatever the command line laid over it.
 
     The other fields are those of `Settings`.
     """
@@ -230,6 +232,7 @@ class SearchConfig:
     families: dict[str, FamilySpace]
     sections: dict[str, BaseModel]
     family_sections: dict[str, dict[str, BaseModel]]
+    prefer_in_file: str = "best"
 
     def fingerprint_parts(self) -> dict[str, Any]:
         """What must be the same for trials to be comparable, JSON-able.
@@ -252,7 +255,6 @@ class SearchConfig:
             "engine": self.engine if self.engine in PEERS else OURS,
             **({"repeats": self.repeats} if self.repeats > 1 else {}),
         }
-
 
     def fingerprint_defaults(self) -> dict[str, Any]:
         """What a study did that was made before a key, or one of its families' parameters, existed."""
@@ -292,6 +294,7 @@ def load_space(
     path, overrides = Path(path), dict(overrides or {})
     problems = Problems(path, overrides)
     text, data = read_space_file(path, problems)
+    prefer_in_file = str(data.get("prefer", "best"))
     data = _laid_over(data, overrides)
     if data.get("study") is None:
         data["study"] = path.stem
@@ -319,7 +322,7 @@ def load_space(
             problems.add(("resources", "families", name), "no such family in this file", nearest(name, tuple(named)))
     problems.raise_if_any()
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
-    return SearchConfig(path=path, source_text=text, families=spaces, sections=models, family_sections=family_sections, **fields)
+    return SearchConfig(path=path, source_text=text, families=spaces, sections=models, family_sections=family_sections, prefer_in_file=prefer_in_file, **fields)
 
 
 def _require_variable(own: dict[str, Any], problems: Problems) -> None:

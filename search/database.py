@@ -126,6 +126,12 @@ def prepare_session(connection: Any, record: Any) -> None:
     connection.autocommit = before
 
 
+def reads_one_moment(engine: Engine) -> None:
+    """Let each transaction of an engine that only reads see its database as of one moment: of a trial that ends between two SELECTs, all or nothing."""
+    begin = "BEGIN" if engine.dialect.name == "sqlite" else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+
+
 def passes(error: DBAPIError) -> bool:
     """True for what may be gone a minute later: no connection, a server that starts or stops, a transaction that lost to another."""
     if error.connection_invalidated:

@@ -15,6 +15,7 @@ FACTOR = 20.0
 class _Heard:
     at: float
     slowest: float | None = None  # between two signs of life
+    first: float = 0.0  # until the first: what is built or read before it may be so again, as where fine-tuning begins
 
 
 @dataclass
@@ -29,7 +30,7 @@ class Patience:
     first_seconds : float
         Until the first sign.
     later_seconds : float
-        Between two signs, at least; a trial whose epochs are long may take :data:`FACTOR` times its slowest.
+        Between two signs, at least; a trial whose epochs are long may take :data:`FACTOR` times its slowest, and any as long as until its first.
     """
 
     first_seconds: float
@@ -43,6 +44,7 @@ class Patience:
     def heard(self, number: int, now: float, took: float | None = None) -> None:
         """It gave a sign of life, after an epoch that `took` so long; None: all that went by since the last sign counts, as where building came before it."""
         if (trial := self._trials.get(number)) is not None:
+            trial.first = trial.first or now - trial.at
             trial.slowest = max(trial.slowest or 0.0, now - trial.at if took is None else took)
             trial.at = now
 
@@ -57,8 +59,8 @@ class Patience:
 
     def limit(self, number: int) -> float:
         """Seconds that the trial may be silent for now."""
-        slowest = self._trials[number].slowest
-        return self.first_seconds if slowest is None else max(self.later_seconds, FACTOR * slowest)
+        trial = self._trials[number]
+        return self.first_seconds if trial.slowest is None else max(self.later_seconds, trial.first, FACTOR * trial.slowest)
 
     def overdue(self, now: float) -> dict[int, float]:
         """Trials that were silent for too long, with their silence in seconds."""

@@ -34,7 +34,7 @@ from search.telling import corpus_text, other_versions, read_run, tell_corpus, t
 if TYPE_CHECKING:
     import argparse
 
-    from genre_models.prepare import TaskData
+    from genre_models.task_data import TaskData
     from search.config import SearchConfig
     from search.location import Location
     from search.progress import Stages

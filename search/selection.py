@@ -90,12 +90,15 @@ class Selection:
         None will do where nothing is asked for but a winner that no comparison decides.
     prefer : Preference or None
         None: the best wins.
+    folds : int or None
+        On so many the best were to be scored again.
     """
 
     contenders: list[Contender]
     maximize: bool
     statistics: Statistics | None
     prefer: Preference | None = None
+    folds: int | None = None
     _compared: dict[tuple[int, int], Paired | None] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -148,7 +151,6 @@ class Selection:
             rule = {"costs": _places([self.prefer.price(each.trial) for each in same]), "within": max(near) - min(near) if self.prefer.within is None else self.prefer.within}
         place = next(i for i, each in enumerate(same) if each is self.winner)
         return self.statistics.expect_chosen([each.items.parts for each in same], place, items.folds, items.groups, maximize=self.maximize, **rule)
-
 
     def gain_over(self, other: Contender) -> float | None:
         """The winner's score less another contender's, which nobody chose among others, as it is to be expected on items that nothing was chosen by.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from optuna.distributions import BaseDistribution
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import URL, Connection, event, insert
 
 from search import trial_rows as rows
 from search.database import PATIENCE_SECONDS, described, engine_options, in_words, parse_url, patiently, prepare_session, require_driver, without_password
@@ -71,7 +71,11 @@ class StudyStorage(RDBStorage):
         if "?" in str(path):  # what follows it would be taken for options, and the database made elsewhere
             raise StudyError(f"{path}: a path with a question mark can't hold a study in SQLite: take another folder with --studies-dir")
         # A dashboard or a backup may hold the lock for a while, and a study must outlast it.
-        super().__init__(_template(f"sqlite:///{path}"), engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}})
+        try:
+            url = URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)  # %20 in a path is no space
+        except UnicodeEncodeError as error:
+            raise StudyError(f"{str(path)!r}: a path that is not UTF-8 can't hold a study in SQLite: take another folder with --studies-dir") from error
+        super().__init__(_template(url), engine_kwargs={"connect_args": {"timeout": PATIENCE_SECONDS}})
         event.listen(self.engine, "connect", make_durable)
         self.engine.dispose()  # connections opened before the listener are not durable
 

@@ -232,8 +232,10 @@ class StudyOwner:
         """
         trial = self.trials[number]
         trial.state, trial.paused, trial.outcome = "WAITING", epoch, dict(outcome)
-        if checkpoint is not None:  # else an earlier one still serves, if there is one
+        if checkpoint is not None:
             trial.checkpoint = dict(checkpoint)
+        elif trial.checkpoint is not None:  # an earlier one still serves, but what its leg took is in the outcome now
+            trial.checkpoint = {key: value for key, value in trial.checkpoint.items() if key != "leg"}
         attrs = {"paused": epoch, "outcome": trial.outcome, "checkpoint": trial.checkpoint, **_times(trial)}
         self.storage.write_trial(trial.trial_id, self._pending.pop(number, {}), attrs, TrialState.WAITING)
         self.roster.note(trial)

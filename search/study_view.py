@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
 
 from search.confirm import finalists, next_to_confirm
-from search.database import described, in_words
+from search.database import described, in_words, reads_one_moment
 from search.errors import StudyError
 from search.fingerprint import diff_fingerprints, grown
 from search.location import Location, locate
@@ -170,7 +170,8 @@ def select_winner(
         waiting = next_to_confirm(trials, confirm["top"], confirm["folds"], maximize)
         if waiting is not None or any(t.confirms is not None and t.end is None for t in trials):
             raise StudyError(f"study '{name}': its best trials are still being confirmed; run the search again to finish that")
-    return Selection(contenders(trials, maximize, None if confirm is None else confirm["folds"]), maximize, statistics, read_preference(prefer))
+    folds = None if confirm is None else confirm["folds"]
+    return Selection(contenders(trials, maximize, folds), maximize, statistics, read_preference(prefer), folds)
 
 
 def list_studies(studies_dir: Path) -> list[str]:
@@ -211,6 +212,7 @@ def read_study(studies_dir: Path, name: str, storage: str | None = None) -> Stud
         if not location.database_file.is_file():
             raise _no_study(studies_dir, name)
     database = StudyStorage(location)
+    reads_one_moment(database.engine)
     try:
         with in_words(location, "read"):
             known = {s.study_name: s.user_attrs for s in database.get_all_studies()}

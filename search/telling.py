@@ -75,6 +75,7 @@ def write_run(folder: Path, config: SearchConfig, data: Any, task: dict[str, Any
         "tracks": {"train": len(data.split.train), "validation": len(data.split.validation), "held_out": len(data.split.test)},
         "limits": task["limits"],
         "doctor": list(doubts),
+        "prefer_in_file": config.prefer_in_file,
         **({"environment": dict(environment)} if environment else {}),
         "backend": config.backend,
         "engine": config.engine,

@@ -56,18 +56,22 @@ def ahead_lines(selection: Selection, trials: Iterable[Trial]) -> list[str]:
     return [f"  not at its end, but ahead of it: trial {trial.root}, {at}; the same command with more time goes on with it"]
 
 
+def unconfirmed(selection: Selection, trials: Iterable[Trial]) -> list[tuple[Trial, Trial]]:
+    """Trials that are no candidates because their own confirmation failed, with it: those that scored more than the winner had before; all, where none succeeded."""
+    trials, sign = list(trials), 1 if selection.maximize else -1
+    candidates = {each.trial.number for each in selection.contenders if each.scored is not each.trial}
+    last = {t.confirms: t for t in trials if t.confirms is not None and t.spec["folds"] == selection.folds}  # of several, the newest retry
+    failed = [t for t in trials if t.is_full and t.number in last and t.number not in candidates]
+    return [(t, last[t.number]) for t in failed if not candidates or sign * t.value > sign * selection.winner.trial.value]
+
+
 def unconfirmed_lines(selection: Selection, trials: Iterable[Trial]) -> list[str]:
-    """A line for each trial that scored more than the winner had before it was confirmed, and is no candidate because its own confirmation failed."""
-    if selection.winner.scored is selection.winner.trial:
-        return []
-    trials, sign, folds = list(trials), 1 if selection.maximize else -1, selection.winner.scored.spec["folds"]
-    candidates = {each.trial.number for each in selection.contenders}
-    last = {t.confirms: t for t in trials if t.confirms is not None and t.spec["folds"] == folds}  # of several, the newest retry
-    better = [t for t in trials if t.is_full and t.number in last and t.number not in candidates and sign * t.value > sign * selection.winner.trial.value]
+    """A line for each of `unconfirmed`."""
+    is_one = selection.winner.scored is not selection.winner.trial
+    told = "no candidate: trial {} with {:.3f}, since its confirmation" if is_one else "not confirmed: trial {} has {:.3f} of the search alone, since its confirmation"
     return [
-        f"  no candidate: trial {t.number} with {t.value:.3f}, since its confirmation, trial {last[t.number].number}, ended as {last[t.number].end}"
-        + (f": {last[t.number].reason}" if last[t.number].reason else "")
-        for t in better
+        f"  {told.format(trial.number, trial.value)}, trial {last.number}, ended as {last.end}" + (f": {last.reason}" if last.reason else "")
+        for trial, last in unconfirmed(selection, trials)
     ]
 
 

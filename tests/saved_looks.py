@@ -16,7 +16,8 @@ from genre_models import look, retrain
 from genre_models.families import FAMILIES
 from genre_models.features.store import FeatureStore
 from genre_models.final import load_predictor
-from genre_models.prepare import TaskData, open_task
+from genre_models.prepare import open_task
+from genre_models.task_data import TaskData
 from genre_models.segments import by_track, cut
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import development_data

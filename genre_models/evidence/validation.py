@@ -25,7 +25,7 @@ class ValidationEvidence:
     Parameters
     ----------
     development : callable
-        Gives the development tracks (`genre_models.prepare.TaskData.development`) and the kind of the corpus; it is called when they are first
+        Gives the development tracks (`genre_models.task_data.TaskData.development`) and the kind of the corpus; it is called when they are first
         needed, since to open a corpus takes a while. It may raise a GenreModelsError: then there are no pictures.
     """
 

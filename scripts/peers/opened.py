@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genre_models.prepare import TaskData
+    from genre_models.task_data import TaskData
     from search.config import SearchConfig
 
 

@@ -16,28 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from scripts.peers.opened import open_space
-from scripts.peers.study_facts import best_of, winner_of
+from scripts.peers.study_facts import best_of, configurations_of
 from search.errors import SearchError
 from search.study_view import read_study
 
 
 def rescore(space: Path, source: str | None, studies_dir: Path, study: str, seed: int, folds: int, trial: int, value: float) -> dict[str, Any]:
-    """Score the winner, trial `trial` with `value`: the study that lies there must be the one that was measured.
+    """Score trial `trial`, whose best epoch had `value`: the study that lies there must be the one that was measured.
 
     Returns
     -------
     dict
-        ``value``, ``interval`` (95 %; None where the objective is no accuracy), ``scores`` (of each fold), ``folds``, ``epochs``, ``seconds``.
+        ``value``, ``interval`` (95 %; None where the objective is no accuracy), ``scores`` (of each fold), ``folds``, ``epochs``, ``seconds``, and
+        ``configurations``, how many the study tried.
 
     Raises
     ------
     SearchError
-        The study has another winner.
+        The study has no such trial.
     """
     view = read_study(studies_dir, study)
-    winner = winner_of(view)
-    if winner.number != trial or abs(best_of(winner, view.maximize) - value) > 1e-5:
-        told = f"its winner is trial {winner.number} with {best_of(winner, view.maximize):.6f}, that of the line trial {trial} with {value:.6f}"
+    winner = next((t for t in view.trials if t.number == trial and t.reports), None)
+    if winner is None or abs(best_of(winner, view.maximize) - value) > 1e-5:
+        has = "no epoch" if winner is None else f"{best_of(winner, view.maximize):.6f}"
+        told = f"its trial {trial} has {has}, that of the line {value:.6f}"
         raise SearchError(f"{studies_dir / study}: is not the study that was measured: {told}; measure anew (--again), or give the --work folder of the measurement")
     won, opened = winner.spec, open_space(space, source, seed, studies_dir, (folds,))
     spec = opened.spec(won["family"], won["params"], won["seed"], "float32") | {"folds": folds}
@@ -46,6 +48,7 @@ def rescore(space: Path, source: str | None, studies_dir: Path, study: str, seed
     objective, began = build(opened.task), time.monotonic()
     outcome = objective.run(spec, lambda epoch, metrics, snapshot: "continue")
     told = {name: outcome[name] for name in ("value", "interval", "scores", "parameters")}
+    told |= {"configurations": configurations_of(view.trials)}
     return told | {"folds": folds, "epochs": spec["epochs"], "seconds": round(time.monotonic() - began, 1)}
 
 

@@ -104,11 +104,11 @@ def measure(run: Run) -> dict[str, Any]:
     """
     folder = run.studies_dir / run.study
     _put_aside(folder)  # left over from a measurement that was cut short: a run is measured whole or not at all
-    watch = StudyWatch(folder / "study.db", time.monotonic())
     load, log = environment.load(), run.studies_dir / f"{run.study}.log"
     line = run.key | {"precision": run.engine.changes["precision"], "load_before": load, "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     line |= {"versions": environment.versions(), "machine": environment.machine(), "revision": environment.revision(), "memory": MEMORY}
     line |= {"space_sha256": space_hash(run.space)}
+    watch = StudyWatch(folder / "study.db", time.monotonic())
     if run.killed:
         line |= _killed_and_again(run, watch, log)
     else:
@@ -125,9 +125,7 @@ def _told(watched: Watched) -> dict[str, Any]:
 
 def _facts(run: Run, watch: StudyWatch, wall_seconds: float) -> dict[str, Any]:
     """What the study says: the curve, epochs, trials, seconds of training, the winner."""
-    facts = facts_of(run.studies_dir, run.study, watch)
-    if run.killed:  # what engines keep of times leaves out the time between the two runs
-        facts["points"] = [(seen.seconds, seen.value) for seen in watch.seen if not seen.came_with_trial]
+    facts = facts_of(run.studies_dir, run.study, watch, 60 * run.minutes, was_killed=run.killed)
     points = [(round(at, 2), round(value, 6)) for at, value in facts.pop("points")]  # Keras' scores are in float32: 0.2 is more than 0.2 then
     curve = improvements(points, facts["maximize"])
     workers = len(run.cores) if run.engine.trials_at_once else 1
@@ -200,7 +198,8 @@ def _killed_and_again(run: Run, watch: StudyWatch, log: Path) -> dict[str, Any]:
     kept = survived(before, states, after, watch.states(), watch.specs())
     error = None if second.returned == 0 else (log.read_text(errors="replace").strip().splitlines() or [""])[-1][:300]
     kept |= {"second_run": second.returned, "error": error, "killed_after_seconds": round(first.wall_seconds, 1)}
-    started = next((seen.seconds for seen in after if not seen.came_with_trial), None)
+    taken_over = {number for number, spec in watch.specs().items() if spec.get("retry_of") is not None}
+    started = next((seen.seconds for seen in after if not (seen.came_with_trial and seen.number in taken_over)), None)
     kept["seconds_to_next_epoch"] = None if started is None else round(started - first.wall_seconds, 1)
     peak, most = max(first.peak_mib, second.peak_mib), max(first.processes, second.processes)
     both = Watched(first.wall_seconds + second.wall_seconds, None, peak, most, first.bystander_seconds + second.bystander_seconds)

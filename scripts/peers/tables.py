@@ -119,21 +119,26 @@ def conditions(lines: Sequence[Line]) -> str:
     settings = _distinct(f"{line['engine']} {line.get('resolved_precision') or line['precision']}" for line in lines if "precision" in line)
     seeds = sorted({line["seed"] for line in lines})
     told = [f"Cores: {lines[0]['cores']}. Seeds: {', '.join(map(str, seeds))}. Processor: {'; '.join(machines)}. Versions: {'; '.join(packages)}."]
-    told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. {_commits(lines)}")
+    told.append(f"Precision: {', '.join(settings)}. Load when runs began: {spread(loads, 1)}. {_by_line('one commit', {key: str(line.get('revision')) for key, line in _named(lines)}, 'Commit')}")
+    told.append(_by_line("one space", {key: line.get("space_sha256", "not noted") for key, line in _named(lines)}, "Space"))
     if beside := [100 * line["beside"] for line in lines if "beside" in line]:
-        told.append(f"Processor time that other processes took meanwhile: {spread(beside, 1)} % of a core.")
+        of = "" if len(beside) == len(lines) else f" ({len(beside)} of {len(lines)} runs say)"
+        told.append(f"Processor time that other processes took meanwhile: {spread(beside, 1)} % of a core{of}.")
     memory = _distinct(str(line["memory"]).upper() for line in lines if line.get("memory"))
     told.append(f"Seconds count from the command. Memory is the largest sum over all processes of the command ({', '.join(memory)}), looked at every three seconds.")
     return "\n".join(told)
 
 
-def _commits(lines: Sequence[Line]) -> str:
-    """Which state of the program was measured; where it was more than one, of whom each."""
-    found = _distinct(str(line.get("revision")) for line in lines)
-    if len(found) == 1:
-        return f"Commit: {found[0]}."
-    whose = {commit: ", ".join(f"{line['engine']} {line['seed']}" for line in lines if str(line.get("revision")) == commit) for commit in found}
-    return "**Not of one commit**: " + "; ".join(f"{commit}: {runs}" for commit, runs in whose.items()) + "."
+def _named(lines: Sequence[Line]) -> list[tuple[str, Line]]:
+    return [(f"{line['engine']} {line['seed']}{' killed' if line['killed'] else ''}", line) for line in lines]
+
+
+def _by_line(wanted: str, found: dict[str, str], name: str) -> str:
+    """What was measured; where it was not the same for all, of whom each."""
+    values = _distinct(found.values())
+    if len(values) == 1:
+        return f"{name}: {values[0]}."
+    return f"**Not of {wanted}**: " + "; ".join(f"{value}: {', '.join(key for key, other in found.items() if other == value)}" for value in values) + "."
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:

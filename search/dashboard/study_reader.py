@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import event
 from sqlalchemy.pool import NullPool
 
-from search.database import described, engine_options, in_words, parse_url, prepare_session, require_driver
+from search.database import described, engine_options, in_words, parse_url, prepare_session, reads_one_moment, require_driver
 from search.errors import StudyError
 from search.location import Location
 
@@ -121,7 +121,9 @@ class StudyReader:
     def _opened(self) -> Any:
         """Optuna's storage, which keeps ended trials in memory and reads the others anew."""
         if self._storage is None:
-            self._storage = get_storage(_open_sqlite(self.location) if self.location.variable is None else _open_postgresql(self.location))
+            storage = _open_sqlite(self.location) if self.location.variable is None else _open_postgresql(self.location)
+            reads_one_moment(storage.engine)
+            self._storage = get_storage(storage)
         return self._storage
 
 

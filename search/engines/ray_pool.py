@@ -125,7 +125,7 @@ class Pool:
         self._offers: dict[str, Mapping[str, float]] = {}  # of each living node, all that it has
         self._kept_free = 0  # workers that ended for the room that a waiting trial needs
         self._counted_at: dict[str, float] = {}  # when a node's workers were last counted as lost
-        self._lost_in_a_row = self._failed_starts = 0
+        self._lost_in_a_row = self._failed_starts = self._failed_together = 0
         self._start_again = 0.0
         self._had_a_worker = self._told_waiting = self._head_answered = time.monotonic()
 
@@ -324,16 +324,20 @@ class Pool:
             if gone(self._vital) is None:
                 self._note_failed_start(error)
         else:
-            self._failed_starts = 0
+            self._failed_starts = self._failed_together = 0
             self._idle.append(hand)
 
     def _note_failed_start(self, error: RayError) -> None:
         """A node may lack what workers need, for now or for good: others go on, and it is tried again less and less often."""
-        self._failed_starts += 1
-        self._start_again = time.monotonic() + min(_RESTART_SECONDS, 2.0**self._failed_starts)
+        self._failed_together += 1
+        if time.monotonic() >= self._start_again:  # those that were started together wait together
+            self._failed_starts += 1
+            self._start_again = time.monotonic() + min(_RESTART_SECONDS, 2.0 ** min(self._failed_starts, 10))
         self._loop.note(f"a worker could not start: {last_line(error)}")
-        if not self._busy and not self._idle:
-            self._count_loss(error)
+        if not (self._busy or self._idle or self._starting):  # else there are others, or may be soon
+            for _ in range(self._failed_together):
+                self._count_loss(error)
+            self._failed_together = 0
 
     def _take_result(self, reference: Any) -> None:
         hand, number = self._busy.pop(reference)

@@ -55,7 +55,13 @@ def train_by_fit(config: dict[str, Any], place: Workplace, parts: SpecParts, end
     """The same with ``model.fit`` and a callback that reports each epoch, as Ray's guides to Keras have it; `place` builds what a tool trains with `fit`."""
 
     def run(spec: dict[str, Any], tell: Tell) -> dict[str, Any]:
-        epochs = _objective(place).make(spec).train(spec["epochs"], tell)
+        trials = _objective(place)
+        try:
+            epochs = trials.make(spec).train(spec["epochs"], tell)
+        except Exception as error:
+            if (code := trials.reason_code(error)) != "exception":  # backends have words of their own for memory that is used up
+                error.reason_code = code
+            raise
         return {"epochs": epochs, "stopped_early": epochs < spec["epochs"]}
 
     _train(config, parts, ends, run)

@@ -86,7 +86,7 @@ def _given(view: StudyView) -> list[str]:
         words += ["--split", "naive"]
     for key in ("storage", "artifacts"):
         words += [] if run.get(key) is None else [f"--{key}", run[key]]
-    return words if view.prefer == "best" else [*words, "--prefer", *view.prefer.split()]
+    return words if view.prefer == run.get("prefer_in_file", "best") else [*words, "--prefer", *view.prefer.split()]
 
 
 def _line(words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from search.errors import StudyError
 from search.report.scores import Scale
 from search.selection import Selection, Statistics
 from search.study_view import StudyView
-from search.winner import ahead_of, defaults_beside
+from search.winner import ahead_of, defaults_beside, unconfirmed
 
 _NAMED = 6  # trials that are named one by one, at most
 
@@ -76,7 +76,7 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
     tiles = [Tile(f"{scale.name} in validation", scale.text(winner.value), scale.interval(winner.scored.outcome.get("interval")), "the score it was chosen by, so it flatters")]
     tiles += _expected(selection, scale)
     tiles += [] if view.run.get("caveat") else _held_out(look, looks)
-    sentences = [_what_was_done(view, selection, scale), *_defaults(selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_ahead(view, selection, scale), *_other_looks(looks, look, winner.trial.number)]
+    sentences = [_what_was_done(view, selection, scale), *_defaults(selection, scale), *_preference(selection, scale), *_ties(selection, scale), *_unconfirmed(view, selection, scale), *_ahead(view, selection, scale), *_other_looks(looks, look, winner.trial.number)]
     headline = f"{winner.trial.family} won: trial {winner.trial.number}"
     if look is not None:
         return Verdict(headline, tuple(tiles), (*sentences, *_against_expected(selection, scale, look), *_quote(look)))
@@ -98,7 +98,7 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
     spent = f" in {minutes:.0f} minute{'s' if round(minutes) != 1 else ''}" if 1 <= minutes < 120 else f" in {minutes / 60:.1f} hours" if minutes >= 120 else ""
     kinds = f" of {families} families" if families > 1 else ""
     winner = selection.winner
-    folds = "" if winner.scored is winner.trial else f", the best {len(selection.contenders)} of these scored again on {winner.scored.spec.get('folds')} folds"
+    folds = "" if winner.scored is winner.trial else f", {len(selection.contenders)} of these scored again on {winner.scored.spec.get('folds')} folds"
     epochs = "" if winner.trial.is_at_once else f" Its best epoch was {winner.trial.outcome.get('best_epoch', '?')} of {winner.trial.spec.get('epochs', '?')}."
     which = "the best" if selection.prefer is None else "the one chosen"
     return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
@@ -125,6 +125,17 @@ def _preference(selection: Selection, scale: Scale) -> list[str]:
     if selection.prefer is None or best is selection.winner:
         return []
     return [f"By the rule '{selection.prefer}' the cheapest of those near the best won; the highest score was trial {best.trial.number}'s, {scale.text(best.value)}."]
+
+
+def _unconfirmed(view: StudyView, selection: Selection, scale: Scale) -> list[str]:
+    """Of trials whose confirmation failed."""
+    found = unconfirmed(selection, view.trials)
+    if not found:
+        return []
+    named = ", ".join(f"that of trial {trial.number} ({scale.text(trial.value)}) ended as {last.end}" for trial, last in found)
+    if selection.winner.scored is selection.winner.trial:
+        return [f"No confirmation on {selection.folds} folds succeeded: {named}; so the scores are those of the search."]
+    return [f"No candidates, though they had scored more than the winner in the search, are those whose confirmation failed: {named}."]
 
 
 def _ahead(view: StudyView, selection: Selection, scale: Scale) -> list[str]:

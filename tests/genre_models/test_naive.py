@@ -15,7 +15,8 @@ from genre_models.errors import ConfigurationRefused, SettingsError
 from genre_models.families import FAMILIES
 from genre_models.naive import ItemsApart, deal_items, item_groups, item_names, naive_data, require_families_with_segments, track_and_number
 from genre_models.objective import screen
-from genre_models.prepare import TaskData, open_task
+from genre_models.prepare import open_task
+from genre_models.task_data import TaskData
 from genre_models.settings import DataSettings, FeatureSettings
 from scripts.final_request import caveat_of, choose_study, read_request
 from search.errors import StudyError

@@ -11,7 +11,8 @@ import pytest
 
 from genre_models.errors import CorpusError, HeldOutError
 from genre_models.features.store import FeatureStore
-from genre_models.prepare import TaskData, open_task
+from genre_models.prepare import open_task
+from genre_models.task_data import TaskData
 from genre_models.settings import DataSettings, FeatureSettings
 from tests import tiny_study
 

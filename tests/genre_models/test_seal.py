@@ -11,7 +11,7 @@ import pytest
 
 from genre_models.errors import SealedError
 from genre_models.receipts import FIRST, BrokenChain
-from genre_models.seal import Also, Candidate, Seal, overlaps
+from genre_models.seal import Also, Candidate, Overlap, Seal, overlaps
 
 TRACKS = {"blues/a": "c1", "pop/b": "c2"}
 MODELS = {"model.keras": "f" * 64}
@@ -177,14 +177,14 @@ def test_shared_tracks_are_found_by_content_and_by_name(seal):
     seal.open(OURS, 1, MODELS, TRACKS)
     Seal(folder, "def").open(OURS, 1, MODELS, {"renamed": "c1", "pop/b": "other bytes"})
     Seal(folder, "ghi").open(OURS, 1, MODELS, {"x": "c9"})
-    assert overlaps(folder, "abc", TRACKS) == [("def", 2)]
+    assert overlaps(folder, "abc", TRACKS) == [Overlap("def", same=1, namesakes=1)]
     assert overlaps(folder, "ghi", {"y": "c9"}) == []
 
 
-def test_a_track_whose_bytes_are_others_by_now_is_still_the_same_track(seal):
-    """As the rows of a table that has got columns, or files that were put into another container."""
+def test_a_track_whose_bytes_are_others_by_now_has_a_namesake(seal):
+    """As the rows of a table that has got columns, or files that were put into another container; or as the tracks of a corpus that names them alike."""
     seal.open(OURS, 1, MODELS, TRACKS)
-    assert overlaps(seal.path.parent, "new", {id: f"other {content}" for id, content in TRACKS.items()}) == [("abc", len(TRACKS))]
+    assert overlaps(seal.path.parent, "new", {id: f"other {content}" for id, content in TRACKS.items()}) == [Overlap("abc", same=0, namesakes=len(TRACKS))]
 
 
 def test_appends_of_many_processes_keep_the_chain(seal):

@@ -12,7 +12,8 @@ import soundfile
 from genre_models.errors import TrunkUnavailable
 from genre_models.families import FAMILIES
 from genre_models.features import trunk_store
-from genre_models.prepare import TaskData, open_task
+from genre_models.prepare import open_task
+from genre_models.task_data import TaskData
 from genre_models.retrain import recorded_rates
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import development_data, trial_input

@@ -13,7 +13,8 @@ import pytest
 from genre_models.errors import CacheError
 from genre_models.families import FAMILIES
 from genre_models.features import trunk_store
-from genre_models.prepare import TaskData, open_task
+from genre_models.prepare import open_task
+from genre_models.task_data import TaskData
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.sources import development_data
 from genre_models.worker_files import add_worker_files

@@ -1,4 +1,4 @@
-"""The comparison with other tools: what is read off curves, lines that add up, what a kill left; and two engines for real."""
+"""The comparison with other tools: what is read off curves, lines that add up, what a kill left."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import optuna
-import psutil
 import pytest
 
 from scripts import bench_peers
 from scripts.peers import curves, records, tables
-from scripts.peers.engines import ENGINES, Engine, variant, write_space
+from scripts.peers.engines import variant, write_space
 from scripts.peers.process_tree import Bystanders, ProcessTree
-from scripts.peers.running import Run, measure, space_hash
-from scripts.peers.study_facts import _training_seconds, timed, winner_of
+from scripts.peers.running import Run, space_hash
+from scripts.peers.study_facts import _training_seconds, configurations_of, timed, winner_of
 from scripts.peers.survival import survived
 from scripts.peers.watching import Seen, StudyWatch
 from search.errors import SearchError
@@ -33,7 +30,7 @@ PEER = [(20.0, 0.2), (100.0, 0.5), (700.0, 0.6)]
 
 def line(engine: str = "ours", seed: int = 0, curve=((10.0, 0.3), (50.0, 0.5)), **more) -> dict:
     known = {"engine": engine, "seed": seed, "minutes": 12, "space": "cnn", "corpus": "demo", "cores": 2, "killed": False, "maximize": True, "curve": list(curve)}
-    known |= {"winner": {"trial": 4, "value": 0.5}, "wall_seconds": 730.0, "epochs": 100, "trials": {"COMPLETE": 3, "PRUNED": 20}, "training_seconds": 1200.0, "workers": 2, "overhead_seconds": 260.0}
+    known |= {"winner": {"trial": 4, "value": 0.5, "state": "COMPLETE"}, "best": 0.5, "wall_seconds": 730.0, "epochs": 100, "trials": {"COMPLETE": 3, "PRUNED": 20}, "training_seconds": 1200.0, "workers": 2, "overhead_seconds": 260.0}
     return known | {"peak_mib": 2000.0, "load_before": 0.1, "precision": "float32", "folds": {"value": 0.5, "interval": [0.4, 0.6]}} | more
 
 
@@ -87,11 +84,12 @@ def test_scores_on_folds_come_later_of_those_lines_that_have_none(tmp_path: Path
     for each in (bare, bare | {"seed": 1, "folds": {"value": 0.7}}, bare | {"engine": "optuna"}):
         records.append_line(results, each)
     asked = []
-    monkeypatch.setattr(bench_peers, "_json_of", lambda words, run: asked.append(words) or {"value": 0.6, "words": words[0]})
+    monkeypatch.setattr(bench_peers, "_json_of", lambda words, run: asked.append(words) or {"value": 0.6, "words": words[0], "configurations": 9})
     monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--results", str(results), "--work", str(tmp_path), "--rescore"])
     assert bench_peers.main() == 0 and bench_peers.main() == 0
     found = {(each["engine"], each["seed"]): each.get("folds") for each in records.read_lines(results)}
     assert found == {("ours", 0): {"value": 0.6, "words": "scripts.peers.rescoring"}, ("ours", 1): {"value": 0.7}, ("optuna", 0): None}
+    assert next(each["configurations"] for each in records.read_lines(results) if "words" in (each.get("folds") or {})) == 9
     assert len(asked) == 1 and asked[0][asked[0].index("--study") + 1] == "ours-0-12" and asked[0][-4:] == ["--trial", "4", "--value", "0.5"]
 
 
@@ -105,7 +103,7 @@ def test_one_winner_that_can_not_be_scored_costs_the_others_nothing(tmp_path: Pa
     def scored(words: list[str], run: Run) -> dict:
         if run.seed == 0:
             raise SearchError("is not the study that was measured")
-        return {"value": 0.6}
+        return {"value": 0.6, "configurations": 9}
 
     monkeypatch.setattr(bench_peers, "_json_of", scored)
     monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--results", str(results), "--work", str(tmp_path), "--rescore"])
@@ -119,8 +117,37 @@ def test_another_study_than_the_one_that_was_measured_is_not_scored_for_it(tmp_p
     study = optuna.create_study(storage=f"sqlite:///{(tmp_path / 's').mkdir() or tmp_path / 's' / 'study.db'}", study_name="s", direction="maximize")
     done = optuna.trial.create_trial(state=optuna.trial.TrialState.COMPLETE, value=0.6, intermediate_values={1: 0.6}, user_attrs={"spec": {"family": "cnn"}})
     study.add_trial(done)
-    with pytest.raises(SearchError, match=r"is not the study that was measured: its winner is trial 0 with 0\.600000, that of the line trial 0 with 0\.700000"):
+    with pytest.raises(SearchError, match=r"is not the study that was measured: its trial 0 has 0\.600000, that of the line 0\.700000"):
         rescore(tmp_path / "none.yaml", None, tmp_path, "s", 0, 5, trial=0, value=0.7)
+
+
+def test_no_winner_of_another_space_or_of_after_the_time_is_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    results = tmp_path / "peers.jsonl"
+    bare = line(cores=len(os.sched_getaffinity(0)))
+    bare.pop("folds")
+    records.append_line(results, bare | {"space_sha256": "of another"})
+    records.append_line(results, bare | {"seed": 1, "best": 0.4})
+    monkeypatch.setattr(bench_peers, "_json_of", None)
+    monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--results", str(results), "--work", str(tmp_path), "--rescore"])
+    assert bench_peers.main() == 1
+    told = capsys.readouterr().err
+    assert "seed 0: ours.yaml: is not what was measured" in told and "seed 1: its winner, trial 4 with 0.5, came after the time" in told
+
+
+def test_what_was_measured_is_kept_whatever_becomes_of_its_score_on_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = tmp_path / "peers.jsonl"
+
+    def stopped(words: list[str], run: Run) -> dict:
+        if "rescoring" in words[0]:
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(bench_peers, "_json_of", stopped)
+    monkeypatch.setattr(bench_peers, "measure", lambda run: line(cores=len(run.cores)) | run.key | {"folds": None})
+    monkeypatch.setattr(sys, "argv", ["bench_peers.py", "--engines", "ours", "--seeds", "0", "--results", str(results), "--work", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        bench_peers.main()
+    assert [(each["engine"], each["folds"]) for each in records.read_lines(results)] == [("ours", None)]
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("{", "is no JSON"), ("[]", "must be a JSON object"), ('{"engine": "ours"}', "has no seed, minutes")])
@@ -186,6 +213,7 @@ def test_reports_stand_at_the_time_that_the_engine_kept() -> None:
     """An engine that writes a trial's epochs together at its end keeps their times; the search began 10 seconds after the command."""
     trials = [trial(0, {1: 0.1, 2: 0.2}, reported_at={1: 5.0, 2: 9.0}), trial(1, {1: 0.3}), trial(2, {1: 0.1, 2: 0.4}, spec={"retry_of": 0})]
     seen = [Seen(19.0, 0, 1, 0.1), Seen(19.0, 0, 2, 0.2), Seen(25.0, 1, 1, 0.3), Seen(26.0, 2, 1, 0.1, came_with_trial=True), Seen(30.0, 2, 2, 0.4)]
+    assert [at for at, *_ in timed(seen, trials, keeps_times=False)] == [19.0, 19.0, 25.0, 30.0]
     assert timed(seen, trials) == [(15.0, 0, 1, 0.1), (19.0, 0, 2, 0.2), (25.0, 1, 1, 0.3), (30.0, 2, 2, 0.4)]
 
 
@@ -193,11 +221,18 @@ def test_the_winner_is_the_best_that_its_engine_calls_complete() -> None:
     trials = [trial(0, {1: 0.9}, "PRUNED"), trial(1, {1: 0.5, 2: 0.4}), trial(2, {1: 0.5}), trial(3, {1: 0.95}, spec={"confirms": 1})]
     assert winner_of(StudyView("s", True, "val_accuracy", {}, trials)).number == 1
     assert winner_of(StudyView("s", True, "val_accuracy", {}, trials[:1])).number == 0
+    trials[2].reports[3] = 0.8
+    reports = [(50.0, 1), (90.0, 2), (130.0, 2)]
+    found = [winner_of(StudyView("s", True, "val_accuracy", {}, trials), reports, limit).number for limit in (130.0, 129.0)]
+    assert found == [2, 1], "what came to its end after the time has not won"
+
+
+def test_what_was_promoted_is_the_same_configuration() -> None:
+    trials = [trial(0, {1: 0.1}), trial(1, {1: 0.2}, spec={"peer": {"promoted": 0}}), trial(2, {1: 0.2}, spec={"peer": {"promoted": 1}}), trial(3, {}, spec={"retry_of": 2, "first": 2})]
+    assert configurations_of([*trials, trial(4, {1: 0.1}), trial(5, {1: 0.1}, spec={"confirms": 4})]) == 2
 
 
 def test_a_watch_sees_what_comes_into_a_study(tmp_path: Path) -> None:
-    import optuna
-
     watch = StudyWatch(tmp_path / "study.db", time.monotonic())
     watch.look()
     assert watch.seen == [] and watch.states() == {} and watch.attribute("epochs_trained") is None
@@ -263,8 +298,9 @@ def test_a_space_is_known_by_what_all_engines_get_of_it(tmp_path: Path) -> None:
 
 def test_lines_of_several_commits_are_told_apart() -> None:
     assert "Commit: a1." in tables.conditions([line(revision="a1"), line("optuna", revision="a1")])
-    told = tables.conditions([line(revision="a1", beside=0.02), line("optuna", revision="b2"), line("optuna", 1, revision="b2")])
-    assert "**Not of one commit**: a1: ours 0; b2: optuna 0, optuna 1." in told and "2.0 (2.0–2.0) % of a core" in told
+    told = tables.conditions([line(revision="a1", beside=0.02, space_sha256="x"), line("optuna", revision="b2"), line("optuna", 1, revision="b2")])
+    assert "**Not of one commit**: a1: ours 0; b2: optuna 0, optuna 1." in told and "2.0 (2.0–2.0) % of a core (1 of 3 runs say)" in told
+    assert "**Not of one space**: x: ours 0; not noted: optuna 0, optuna 1." in told
 
 
 def test_a_trial_that_waits_for_another_run_is_one_with_the_one_that_was_stopped() -> None:
@@ -295,6 +331,9 @@ def test_a_variant_of_ours_is_an_engine_of_its_own() -> None:
         (["--ours-with", "eager"], "error: --ours-with eager: must be a name and KEY=VALUE"),
         (["--ours-with", "float32", "a=1"], "error: --ours-with float32: there is an engine ours-float32 already"),
         (["--rescore"], "error: --rescore: give the --work folder of the measurement too"),
+        (["--rescore", "--work", "w", "--kill-at-half"], "error: --rescore: scores winners on folds, of searches that nobody killed: leave out --kill-at-half"),
+        (["--folds", "1"], "error: --folds 1: must be 2 or more"),
+        (["--engines"], "error: --engines: name one at least"),
         (["--engines", "spearmint"], "error: --engines spearmint: no such engine; there are: ours"),
         (["--minutes", "0"], "error: --minutes 0: must be more than 0"),
         (["--cores", "4096"], "error: --cores 4096: this process may use"),
@@ -321,100 +360,3 @@ def test_the_report_draws_a_picture(tmp_path: Path, monkeypatch, capsys) -> None
     assert bench_peers.main() == 0
     assert "### cnn on demo, 12 minutes, 2 cores" in capsys.readouterr().out
     assert (tmp_path / "images" / "peers.png").read_bytes().startswith(b"\x89PNG")
-
-
-def scripted(tmp_path: Path, minutes: float, *words: str, killed: bool = False) -> Run:
-    engine = Engine("scripted", "tests.scripts.scripted_engine", words, {"precision": "float32"}, trials_at_once=False, total_minutes=False)
-    cores = tuple(sorted(os.sched_getaffinity(0)))[:1]
-    (tmp_path / "space.yaml").write_text("data: {source: demo}\nfamilies: {}\n")
-    return Run(engine, 0, minutes, tmp_path / "space.yaml", "tiny", "demo", "demo", cores, tmp_path, killed)
-
-
-@pytest.mark.slow
-def test_a_run_is_watched_from_its_command_to_its_end(tmp_path: Path) -> None:
-    found = measure(scripted(tmp_path, 0.1))
-    assert records.KEY == tuple(name for name in records.KEY if name in found)
-    assert found["epochs"] >= 4 and found["curve"][-1][1] == found["winner"]["value"] and found["trials"].keys() == {"COMPLETE"}
-    assert found["best"] == curves.best_at(found["curve"], 6.0), "what came after six seconds from the command on is beyond its time"
-    seconds = [at for at, _ in found["curve"]]
-    assert 0 < seconds[0] < seconds[-1] < found["wall_seconds"] + 1 and found["peak_mib"] > 10 and found["processes"] == 1
-    assert found["overhead_seconds"] is None and found["training_seconds"] is None, "it does not say how long it trained"
-    records.append_line(tmp_path / "peers.jsonl", found)
-    assert len(records.read_lines(tmp_path / "peers.jsonl")) == 1
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_at_half_time_is_started_again(tmp_path: Path) -> None:
-    found = measure(scripted(tmp_path, 0.15, killed=True))
-    kept = found["survival"]
-    assert found["killed"] and kept["second_run"] == 0 and kept["error"] is None and kept["seconds_to_next_epoch"] > 0
-    assert kept["killed_after_seconds"] >= 4.5 and kept["taken_up"] == 0, "Optuna alone leaves what ran as it is"
-    assert kept["trials_kept"] == kept["trials_before"] and kept["epochs_kept"] == 4 * kept["trials_before"] <= kept["epochs_before"]
-    assert found["epochs"] > kept["epochs_before"] and found["trials"].get("RUNNING", 0) == kept["under_way"]
-
-
-@pytest.mark.slow
-def test_a_command_goes_with_the_measurement_that_is_killed(tmp_path: Path) -> None:
-    code = "from pathlib import Path; from scripts.peers.running import measure; from tests.scripts.test_bench_peers import scripted"
-    process = subprocess.Popen([sys.executable, "-c", f"{code}; measure(scripted(Path({str(tmp_path)!r}), 5))"], cwd=ROOT)
-    try:
-        _until(lambda: (tmp_path / "scripted-0-5" / "study.db").exists())
-        below = psutil.Process(process.pid).children()
-    finally:
-        process.kill()
-        process.wait()
-    assert below
-    _until(lambda: all(not each.is_running() or each.status() == psutil.STATUS_ZOMBIE for each in below))
-
-
-def _until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-@pytest.mark.slow
-def test_a_command_that_fails_gives_no_line_but_its_words(tmp_path: Path) -> None:
-    with pytest.raises(SearchError, match=r"exit code 3:\n(?s:.*)the tool can't do that"):
-        measure(scripted(tmp_path, 0.1, "--fails"))
-
-
-SPACE = """study: tiny
-data: {source: FOLDER}
-features: {image_size: [16, 24]}
-budget: {min_epochs: 1, max_epochs: 4, reduction_factor: 2}
-resources: {gflops: 0.25}
-energy: {measure: false}
-families:
-  cnn: {depth: {int: [1, 2]}, filters: {choice: [4, 8]}, learning_rate: {float: [1e-3, 1e-2], log: true}, batch_size: 8}
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(700)
-def test_optuna_and_ours_for_real(tmp_path: Path) -> None:
-    """Nine seconds each, on pictures; then the report, and a second command that finds nothing to do."""
-    from tests.tiny_study import make_corpus
-
-    corpus, results = make_corpus(tmp_path / "corpus", per_class=20), tmp_path / "peers.jsonl"
-    (tmp_path / "tiny.yaml").write_text(SPACE.replace("FOLDER", str(corpus)))
-    words = ["--space", tmp_path / "tiny.yaml", "--data", corpus, "--engines", "optuna-defaults", "ours-float32", "--seeds", "0", "--minutes", "0.15", "--folds", "2"]
-    command = [sys.executable, "scripts/bench_peers.py", *words, "--results", results, "--work", tmp_path / "work", "--cores", str(min(2, len(os.sched_getaffinity(0))))]
-    done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = {each["engine"]: each for each in records.read_lines(results)}
-    assert found.keys() == {"optuna-defaults", "ours-float32"} <= ENGINES.keys()
-    database = tmp_path / "work" / "studies" / "optuna-defaults-0-0_15" / "study.db"
-    first = optuna.load_study(study_name=None, storage=f"sqlite:///{database}").trials[0]
-    assert first.params == first.system_attrs["fixed_params"], "it began with the defaults"
-    studies = {name: optuna.load_study(study_name=None, storage=f"sqlite:///{database.parents[1] / f'{name}-0-0_15' / 'study.db'}") for name in found}
-    for each in found.values():
-        assert each["epochs"] >= each["winner"]["epochs"] > 0 and each["wall_seconds"] >= 9 and each["peak_mib"] > 200
-        reports = [value for trial in studies[each["engine"]].trials for value in trial.intermediate_values.values()]
-        assert each["curve"][-1][1] == pytest.approx(max(reports), abs=1e-6) and all(a[1] < b[1] for a, b in pairwise(each["curve"]))
-        assert each["curve"][0][0] > 1 and each["curve"][-1][0] <= each["wall_seconds"] + 1
-        assert 0 < each["training_seconds"] <= each["workers"] * each["wall_seconds"] and each["folds"]["folds"] == 2 and len(each["folds"]["scores"]) == 2
-        assert str(tmp_path) not in json.dumps(each), "no path of this machine is in what is committed"
-    again = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert "2 of 2 runs have a line" in again.stdout and again.returncode == 0

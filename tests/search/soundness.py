@@ -16,7 +16,7 @@ Finished = dict[int, tuple[str, str, float | None, dict[int, float]]]
 
 def finished_trials(view: StudyView) -> Finished:
     """What a fault may not change any more: state, end, value and reports of each ended trial by its number."""
-    return {t.number: (t.state, t.end, t.value, t.reports) for t in view.trials if t.end is not None}
+    return {t.number: (t.state, t.end, t.value, t.reports) for t in view.trials if t.end is not None}  # state and end are written at once
 
 
 def assert_sound(view: StudyView, trials: int, log: Path, before: Finished | None = None, *, factor: int = 3, afresh: Iterable[int] = ()) -> None:

@@ -147,7 +147,7 @@ def test_nothing_listens_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_folder_may_have_any_name_that_a_file_can_have_but_for_a_question_mark(tmp_path: Path) -> None:
-    for name in ("{gtzan}", "50 % {x", "a#b&c=d"):
+    for name in ("{gtzan}", "50 % {x", "a#b&c=d", "My%20Müsic +"):
         (tmp_path / name / "s").mkdir(parents=True)
         owner = StudyOwner(locate(tmp_path / name, "s"), maximize=True, fingerprint={})
         owner.close()

@@ -165,7 +165,7 @@ def test_the_network_is_lost_without_a_word_another_machine_goes_on_and_the_firs
     second = elsewhere.start({"log": str(log)}, **STORAGE)
     assert second.wait(90) == 0, second.text
     there = all_rows(postgres, database)
-    assert "trying again" in first.text, "and it does not wait for ever: its own packets are not answered either"
+    until(lambda: "trying again" in first.text)  # its own packets are not answered either; between two tries of the kernel it may be half a minute
     far.plug()
     assert first.wait(120) == 2
     assert f"another driver (pid {second.process.pid} on " in first.text and "Traceback" not in first.text

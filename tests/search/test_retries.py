@@ -104,6 +104,19 @@ def test_a_trial_that_went_on_from_a_checkpoint_does_not_look_cheaper_than_it_wa
     owner.close()
 
 
+def test_seconds_of_a_leg_count_once_where_the_state_at_its_pause_could_not_be_written(tmp_path: Path) -> None:
+    owner = begin(tmp_path)
+    trial = owner.start(SPEC, {})
+    saved(owner, 3, 30.0)
+    owner.report(trial.number, 6, 0.1)
+    owner.park(trial.number, 6, {"seconds": 51.0, "fit_seconds": 50.0, "phases": {"train": 50.0}}, None)
+    assert trial.checkpoint["epoch"] == 3, "the earlier one serves"
+    owner.resume(trial)
+    lost_and_begun_again(owner)
+    assert ended(owner, 5.0)["fit_seconds"] == 55.0
+    owner.close()
+
+
 def test_what_a_checkpoint_of_an_earlier_version_took_is_not_told_at_all(tmp_path: Path) -> None:
     owner = begin(tmp_path)
     owner.start(SPEC, {})

@@ -216,6 +216,9 @@ def test_a_trial_that_lost_its_right_to_win_is_named() -> None:
     assert selection.winner.trial.number == 1
     assert unconfirmed_lines(selection, trials) == ["  no candidate: trial 0 with 0.792, since its confirmation, trial 3, ended as nan: val_loss is nan at epoch 1"]
     assert unconfirmed_lines(selected(trials[:3]), trials) == []
+    alone = selected(trials[:4], confirm={"top": 1, "folds": 5})
+    assert alone.winner.scored is alone.winner.trial
+    assert unconfirmed_lines(alone, trials[:4]) == ["  not confirmed: trial 0 has 0.792 of the search alone, since its confirmation, trial 3, ended as nan: val_loss is nan at epoch 1"]
 
 
 def test_what_a_search_is_to_be_expected_to_have_brought() -> None:

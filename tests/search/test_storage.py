@@ -14,11 +14,14 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
+from sqlalchemy import Connection, Engine, event
 
 from search import sqlite_file
+from search.dashboard.study_reader import StudyReader
 from search.errors import LeaseLost, StudyError
 from search.location import Location, locate
 from search.storage import StudyStorage
+from search.study_view import read_study
 from tests.postgres import VARIABLE
 
 PARAMS = {
@@ -88,6 +91,34 @@ def test_a_waiting_trial_starts_with_its_parameters(opened: tuple[StudyStorage, 
     storage.start_waiting(trial_id, PARAMS)
     (trial,) = read(url)
     assert trial.state is TrialState.RUNNING and trial.params["cnn/depth"] == 3 and trial.datetime_start is not None
+
+
+@pytest.mark.parametrize("reader", ["view", "dashboard"])
+def test_a_trial_that_ends_while_it_is_read_is_seen_before_or_after(opened: tuple[StudyStorage, int, str], location: Location, reader: str) -> None:
+    """Optuna reads its state in one SELECT, its attributes and scores in others."""
+    storage, study_id, _ = opened
+    trial_id, _ = storage.insert_trial(study_id, TrialState.RUNNING, PARAMS, {"spec": {"seed": 3, "family": "cnn"}}, number=0)
+    storage.write_trial(trial_id, {1: 0.2})
+    named = None if location.url is None else f"env:{VARIABLE}"
+    written: list[str] = []
+
+    def end_it(connection: Connection, cursor: object, statement: str, *_: object) -> None:
+        if connection.engine is not storage.engine and "FROM trials" in statement and not written:
+            written.append(statement)
+            storage.write_trial(trial_id, {2: 0.4}, {"end": "full"}, TrialState.COMPLETE, 0.4)
+
+    event.listen(Engine, "after_cursor_execute", end_it)
+    try:
+        if reader == "view":
+            (trial,) = read_study(location.studies_dir, "s", named).trials
+            seen = (trial.state, trial.end, trial.value, trial.reports)
+        else:
+            (frozen,) = StudyReader(location).trials()
+            seen = (frozen.state.name, frozen.user_attrs.get("end"), frozen.value, frozen.intermediate_values)
+    finally:
+        event.remove(Engine, "after_cursor_execute", end_it)
+    assert written and seen == ("RUNNING", None, None, {1: 0.2})
+    assert read_study(location.studies_dir, "s", named).trials[0].end == "full"
 
 
 def test_a_number_that_another_writer_took_is_noticed(opened: tuple[StudyStorage, int, str]) -> None:

@@ -122,6 +122,9 @@ def test_commands_say_what_the_command_line_laid_over_the_file(tmp_path: Path) -
     page = html.unescape(page_of(view_of([full(0, 0.75)], run, prefer="cheapest-within 0.01 by energy"), tmp_path / "s"))
     given = "--split naive --storage env:STUDIES --artifacts 's3://bucket/a b' --prefer cheapest-within 0.01 by energy"
     assert f"--data music --seed 3 {given} --studies-dir {tmp_path}" in page
+    for file, used, words in (("best", "best", ""), ("cheapest-within ties", "best", "--prefer best "), ("cheapest-within ties", "cheapest-within ties", "")):
+        laid = html.unescape(page_of(view_of([full(0, 0.75)], {"data": {"source": "m"}, "prefer_in_file": file}, prefer=used), tmp_path / "s"))
+        assert f"--data m {words}--studies-dir {tmp_path}" in laid
     assert "--split" not in html.unescape(page_of(view_of([full(0, 0.75)], {"data": {"source": "m", "split": "official"}, "artifacts": None}), tmp_path / "s"))
 
 

@@ -92,6 +92,20 @@ def test_a_winner_by_preference_that_is_worse_than_the_best_is_not_called_better
     assert any("tells it from all 2 others trained to the end: 1 scored worse, 1 scored better." in sentence for sentence in told.sentences)
 
 
+def test_confirmations_that_failed_are_told() -> None:
+    trials = [full(0, 0.75, right=first(90)), full(1, 0.7, right=first(84)), full(2, 0.4, right=first(48)), full(3, 0.72, right=first(86)), full(4, 0.7)]
+    for each, confirmed in ((trials[3], 1), (trials[4], 0)):
+        each.spec |= {"confirms": confirmed, "folds": 5}
+    trials[4].state, trials[4].end, trials[4].value = "FAIL", "nan", None
+    view = view_of(trials)
+    view.confirm = {"top": 2, "folds": 5}
+    text = " ".join(verdict_of(view).sentences)
+    assert "3 of them to the end, 1 of these scored again on 5 folds; trial 1 is the best" in text
+    assert "No candidates, though they had scored more than the winner in the search, are those whose confirmation failed: that of trial 0 (75.0 %) ended as nan." in text
+    view.trials, view.confirm = [*trials[:3], trials[4]], {"top": 1, "folds": 5}
+    assert "No confirmation on 5 folds succeeded: that of trial 0 (75.0 %) ended as nan; so the scores are those of the search." in verdict_of(view).sentences
+
+
 def test_a_tie_that_costs_a_fraction_is_named(two: StudyView) -> None:
     two.trials[1].outcome["fit_seconds"] = 1.0
     assert any("trial 1 (cnn, 72.5 %), took 1 s to fit, the winner 10 s" in sentence for sentence in verdict_of(two).sentences)
