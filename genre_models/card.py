@@ -185,7 +185,8 @@ def _worth_in_card(metrics: dict) -> str:
     found = metrics.get("expected")
     if found is None:
         return ""
-    return f" (by resampling those tracks, it was worth {found['value']:.3f}, {interval_text(found['interval'])})"
+    which = "the items of those folds" if metrics.get("confirmed") else "those tracks"
+    return f" (by resampling {which}, it was worth {found['value']:.3f}, {interval_text(found['interval'])})"
 
 
 def _trained(metrics: dict, pipeline: dict) -> str:

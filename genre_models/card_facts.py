@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genre_models.split_words import how_dealt, kept_together
+
 _GTZAN = (
     "GTZAN (Tzanetakis and Cook 2002): its recordings have no stated licence and are used for research; it has repetitions, wrong labels and many excerpts of the "
     "same artists (Sturm, arXiv:1306.1461)"
@@ -30,7 +32,7 @@ def data_lines(about: Mapping[str, Any] | None, metrics: Mapping[str, Any], pipe
     if trunk:
         which = "Keras' ImageNet weights" if trunk["weights"] == "imagenet" else f"weights {trunk['weights']}"
         lines.append(f"The pretrained network in it ({trunk['trunk']}, {which}) has a licence of its own, unknown to this program.")
-    return [*lines, f"Split: {_split(about)}. {_kept_together(about, metrics)}"]
+    return [*lines, f"Split: {_split(about, metrics)}"]
 
 
 def _licence(source: str, is_demo: bool) -> str:
@@ -41,28 +43,12 @@ def _licence(source: str, is_demo: bool) -> str:
     return "; ".join(known if all_known else [*known, _UNKNOWN])
 
 
-def _split(about: Mapping[str, Any] | None) -> str:
-    if about is None:
-        return "as the study's run.json says"
-    data = about["data"]
-    split = data.get("split")
-    if isinstance(split, dict):
-        return "lists that were given: " + ", ".join(f"{part} {file}" for part, file in split.items() if file)
-    if split == "official":
-        return "the one that the corpus was published with"
-    return f"{data['test_fraction']:.0%} of each class held out at random by groups (seed {data['split_seed']}), before anything was trained"
-
-
-def _kept_together(about: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
+def _split(about: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> str:
     groups = f"{metrics['n_groups']} groups of held-out tracks" if metrics["n_groups"] != metrics["n_tracks"] else "no two held-out tracks belong together"
     if about is None:
-        return f"Kept on one side: {groups}."
-    data, source = about["data"], str(about["source"])
-    copies = "copies of a recording" if data.get("near_duplicates") == "group" else "files of the same bytes"
-    known = {"auto": " and artists" if source.startswith("fma:") else "", "artist": " and artists", "album": " and albums", "recording": ""}
-    beside = known.get(data["groups"], f" and the groups of {data['groups']}")
-    artists = "" if "artist" in beside else "; whether an artist is on both sides is not known" if "groups of" not in beside else ""
-    return f"Kept on one side: {copies}{beside} ({groups}){artists}."
+        return f"as the study's run.json says. Kept on one side: {groups}."
+    together, doubt = kept_together(about["data"], str(about["source"]))
+    return f"{how_dealt(about['data'])}. Kept on one side: {together} ({groups}){'; ' + doubt if doubt else ''}."
 
 
 def naive_line(about: Mapping[str, Any] | None) -> str:

@@ -6,6 +6,11 @@ A root command prints ``error: MESSAGE`` without a traceback and exits with ``ex
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 #: What moves a terminal's cursor, changes its colours or the direction of writing, by code point; names of files may hold it. For `str.translate`.
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))} | {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
@@ -63,6 +68,24 @@ class SealedError(GenreModelsError):
 
 class CacheError(GenreModelsError):
     """The feature cache can't be written, or holds no row for a track that was asked for."""
+
+
+#: Where else the folders go whose files are locked.
+_ELSEWHERE = "put studies on a disk that has them with --studies-dir (trials may stay in PostgreSQL, checkpoints elsewhere by artifacts: PLACE)"
+
+
+def no_locks(folder: Path, error: Exception, remedy: str = _ELSEWHERE) -> CacheError:
+    """The error of a folder in which no file can be locked; nothing is written there without, as another process may.
+
+    Parameters
+    ----------
+    folder : Path
+    error : Exception
+        What was raised in its place, by the system or by portalocker.
+    remedy : str
+    """
+    reason = getattr(error.__cause__ or error, "strerror", None) or error
+    return CacheError(f"{folder}: the file system has no locks ({reason}); {remedy}")
 
 
 class TrunkUnavailable(GenreModelsError):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from genre_models.measuring import Measure, not_measured
 from genre_models.seal import Also, Candidate, Look, Seal, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from genre_models.retrain import Winner
     from genre_models.scan import ScanRow
@@ -237,11 +238,25 @@ def _evaluate_and_close(request: Request, look: Look, rows: Sequence[ScanRow], s
         others.append(Compared(found, _pipeline(_also(folder, one.family)), expected.get(one.family)))
     metrics = verdict.collect(evaluation, pipeline, look.opened, request.winner, others)
     metrics |= verdict.costs(folder / "model", pipeline, request.winner, measured.cost, latency)
-    write_held_out(folder / "evidence", evaluation, rows, pipeline, metrics["calibration"])  # while the seal is open: nobody else may read these files
-    verdict.write_verdict(folder, evaluation, metrics, pipeline, request.winner.history, others)
+    with _shown_if_possible(said, "pictures and sound of the mistakes"):  # while the seal is open: nobody else may read these files
+        write_held_out(folder / "evidence", evaluation, rows, pipeline, metrics["calibration"])
+    with _shown_if_possible(said, "pictures of the look"):
+        verdict.draw_pictures(folder, metrics, pipeline, request.winner.history)
+    verdict.write_verdict(folder, evaluation, metrics, pipeline, others)
     scores = {key: metrics[key] for key in verdict.IN_THE_RECEIPT}
     also = {entry["family"]: {key: entry[key] for key in verdict.IN_THE_RECEIPT} for entry in metrics["also"]}
     return request.seal.close(look.number, scores, also)
+
+
+@contextmanager
+def _shown_if_possible(said: Said, what: str) -> Iterator[None]:
+    """What is for people's eyes holds up no look: one that failed each time could never be closed. A full disk ends it here as anywhere, and it goes on later."""
+    try:
+        yield
+    except (GenreModelsError, OSError):
+        raise
+    except Exception as error:  # whatever a library makes of a name, a size, a file
+        said.step(f"note: {what} are not all there: {type(error).__name__}: {error}")
 
 
 def _require_same_models(request: Request, look: Look) -> None:
@@ -249,10 +264,11 @@ def _require_same_models(request: Request, look: Look) -> None:
     found, expected = _hashes(folder), look.opened["models"]
     differ = sorted(name for name in expected | found if found.get(name) != expected.get(name))
     if differ:
+        remedy = "remove what was added" if set(differ) == set(found) - set(expected) else "bring the files back"
         names = ", ".join(f"{name} ({'gone' if name not in found else 'added' if name not in expected else 'changed'})" for name in differ)
         raise SealedError(
             f"look {look.number} was interrupted, and {folder / 'model'} is no longer the model on its receipt: {names}.\n{look.describe()}\n"
-            "A model trained anew may differ, and that would be another look: bring the files back, or say why with --again REASON"
+            f"A model trained anew may differ, and that would be another look: {remedy}, or say why with --again REASON"
         )
 
 

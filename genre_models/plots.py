@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 150
+_LARGEST_SIDE = 40.0  # inches: a picture of hundreds of classes must fit into memory
 INK, FAINT = "#1f2933", "#6b7785"
 TRAIN, VALIDATION, RETRAIN, BEST = "#3d6fb4", "#d9722e", "#2a9d78", "#9aa5b1"
 DEMO = "#b4451a"
@@ -32,14 +33,14 @@ def draw_confusion(path: Path, metrics: dict) -> None:
     labels, counts = metrics["labels"], np.array(metrics["confusion"])
     support = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, support, out=np.zeros(counts.shape), where=support > 0)
-    side = 2.6 + 0.56 * len(labels)
+    side = min(2.6 + 0.56 * len(labels), _LARGEST_SIDE)
     figure = _figure(max(side + 1.2, 5.8), side + 0.5)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="GnBu", vmin=0.0, vmax=1.0)
     for row, column in np.ndindex(*counts.shape):
         _write_cell(axes, row, column, counts[row, column], shares[row, column])
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(labels)), [f"{label}  ({n})" for label, n in zip(labels, support[:, 0], strict=True)])
+    axes.set_xticks(range(len(labels)), [_literal(label) for label in labels], rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), [f"{_literal(label)}  ({n})" for label, n in zip(labels, support[:, 0], strict=True)])
     axes.set_xticks(np.arange(-0.5, len(labels)), minor=True)
     axes.set_yticks(np.arange(-0.5, len(labels)), minor=True)
     axes.grid(which="minor", color="white", linewidth=1.5)
@@ -209,10 +210,15 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
+def _literal(name: str) -> str:
+    """A name of the user's, in which a dollar begins no formula."""
+    return name.replace("$", r"\$")
+
+
 def _title(figure: Figure, metrics: dict, what: str) -> None:
     look = f", look {metrics['look']}" if metrics["look"] > 1 else ""
     demo = "  ·  DEMO: synthesised music" if metrics["demo"] else ""
-    figure.suptitle(f"{metrics['study']}, trial {metrics['trial']}{look}{demo}\n{what}", color=DEMO if demo else INK, fontsize=10.5)
+    figure.suptitle(f"{_literal(metrics['study'])}, trial {metrics['trial']}{look}{demo}\n{what}", color=DEMO if demo else INK, fontsize=10.5)
 
 
 def _save(figure: Figure, path: Path) -> None:

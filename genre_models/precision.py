@@ -9,7 +9,14 @@ from pathlib import Path
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
-def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", devices: str | Path = "/dev", measure: Callable[[], str] | None = None) -> str:
+def has_gpu(devices: str | Path = "/dev") -> bool:
+    """Whether Linux tells of an NVIDIA GPU here."""
+    return any(Path(devices).glob("nvidia[0-9]*"))
+
+
+def resolve_precision(
+    precision: str, cpuinfo: str | Path = "/proc/cpuinfo", devices: str | Path = "/dev", measure: Callable[[], str] | None = None, *, gpus: bool = True
+) -> str:
     """Settle a precision.
 
     Parameters
@@ -21,15 +28,17 @@ def resolve_precision(precision: str, cpuinfo: str | Path = "/proc/cpuinfo", dev
     measure : callable, optional
         Tells which of float32 and bfloat16 is the faster one (`genre_models.precision_probe`); asked only of a processor that has bfloat16. Without it such a
         processor is taken at its word.
+    gpus : bool
+        Whether a GPU, where there is one, will be used.
 
     Returns
     -------
     str
-        ``float16`` with an NVIDIA GPU; else, of a processor that computes bfloat16 in hardware, what `measure` says, or ``bfloat16``; ``float32`` elsewhere.
+        ``float16`` on an NVIDIA GPU; else, of a processor that computes bfloat16 in hardware, what `measure` says, or ``bfloat16``; ``float32`` elsewhere.
     """
     if precision != "auto":
         return precision
-    if any(Path(devices).glob("nvidia[0-9]*")):
+    if gpus and has_gpu(devices):
         return "float16"
     try:
         text = Path(cpuinfo).read_text(encoding="utf-8", errors="replace")

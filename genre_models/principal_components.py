@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from genre_models.durable import write_whole
-from genre_models.errors import CacheError
+from genre_models.errors import CacheError, no_locks
 from genre_models.vectors import VectorData, mean_and_deviation, vector_blocks
 
 LARGEST_SHARE = 0.99
@@ -67,7 +67,7 @@ def training_components(data: VectorData, standardise: bool) -> Components:
     TrainingDiverged
         A number is not finite.
     CacheError
-        The cache can't be written.
+        The cache can't be written, or locked.
     """
     items = sorted(data.items_of(data.train_ids)[0])  # sorted: the same digits whatever the order of the tracks
     folder = Path(data.cache_dir).expanduser() / f"pca-{_key(data, items, standardise)}"
@@ -158,7 +158,10 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise CacheError(f"{folder}: the cache can't be written: {error.strerror or error}") from error
     with file:
-        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        try:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        except portalocker.LockException as error:
+            raise no_locks(folder, error) from error
         try:
             yield
         except OSError as error:

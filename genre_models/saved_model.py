@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -189,25 +190,35 @@ def _check_probabilities(model: SavedModel, p: np.ndarray, n: int) -> None:
 def _model_folder(path: Path) -> Path:
     if not path.exists() and path.name == "final" and path.parent.is_dir():
         name = path.parent.name
-        raise GenreModelsError(f"{path}: study '{name}' has no final model yet; make one with python scripts/final_eval.py --study {name}")
+        raise GenreModelsError(f"{path}: study '{name}' has no final model yet; make one with {_final_eval(path.parent)}")
     if not path.is_dir():
         raise GenreModelsError(f"{path}: {'is a file' if path.exists() else 'no such folder'}; give a study's final/ folder, or the model/ in it")
-    for folder in (path, path / "model"):
-        if (folder / PIPELINE).is_file():
-            return folder
-    if path.name == "final" and (newest := _newest_look(path)) is not None:
-        return newest
+    if (path / PIPELINE).is_file():
+        return path
+    if path.name == "final" and (of_look := _of_looks(path)) is not None:
+        return of_look
+    if (path / "model" / PIPELINE).is_file():
+        return path / "model"
     if (path / "study.db").exists() or (path / "final").is_dir():
-        is_there = (path / "final" / "model" / PIPELINE).is_file() or _newest_look(path / "final") is not None
-        made = "give its final/" if is_there else f"make one with python scripts/final_eval.py --study {path.name}"
+        made = f"make one with {_final_eval(path)}" if _of_looks(path / "final") is None else "give its final/"
         raise GenreModelsError(f"{path}: is a study, not a model; {made}")
     raise GenreModelsError(f"{path}: holds no {PIPELINE}; give a study's final/ folder, or the model/ in it, as scripts/final_eval.py writes them")
 
 
-def _newest_look(final: Path) -> Path | None:
-    """The model of the last look that was carried to its end. They are counted over all studies of a split: this one's first is not always number 1."""
-    made = {int(found[1]): look / "model" for look in final.glob("look-*") if (found := re.fullmatch(r"look-(\d+)", look.name)) and (look / "model" / PIPELINE).is_file()}
-    return made[max(made)] if made else None
+def _of_looks(final: Path) -> Path | None:
+    """The model of the newest look that was carried to its end; where there is none, of the newest that was begun.
+
+    Looks are counted over all studies of a split: a study's first is not always number 1, and lies in ``look-N/`` then.
+    """
+    numbered = {1: final} | {int(found[1]): look for look in final.glob("look-*") if (found := re.fullmatch(r"look-(\d+)", look.name))}
+    made = {number: look for number, look in numbered.items() if (look / "model" / PIPELINE).is_file()}
+    ended = [number for number, look in made.items() if (look / METRICS).is_file()]
+    return made[max(ended or made)] / "model" if made else None
+
+
+def _final_eval(study: Path) -> str:
+    studies = "" if study.parent in (Path(), Path("studies"), Path.cwd() / "studies") else f" --studies-dir {shlex.quote(str(study.parent))}"
+    return f"python scripts/final_eval.py --study {shlex.quote(study.name)}{studies}"
 
 
 def _model_files(folder: Path, pipeline: Mapping[str, Any]) -> list[str]:

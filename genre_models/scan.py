@@ -5,6 +5,7 @@ The scan may read held-out files too, and therefore keeps no samples, pixels or 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from genre_models.parallel import Lost, run_jobs
 
 _VERSION = 3  # of the facts; raise it when the same file would be described differently
 _SAVE_SECONDS = 60.0  # what a kill loses at most of a long scan
+_SYSTEM_ERROR = 2  # libsndfile's SF_ERR_SYSTEM: a call of the operating system failed
 _FACTS = (
     *("duration_seconds", "sr", "channels", "loudness_db", "clipped_share", "silent_share", "missing"),
     *("width", "height", "border", "colours", "contrast", "brightness", "decoded"),
@@ -210,7 +212,7 @@ def look_at(path: str, kind: str) -> dict:
     -------
     dict
         ``content`` and what `probe_audio` or `probe_image` gives; with ``reason`` where it can't be decoded, and ``again`` where
-        that may pass (the disk, permissions).
+        that may pass (the disk, permissions, memory).
     """
     try:
         content = content_hash(path)
@@ -221,7 +223,20 @@ def look_at(path: str, kind: str) -> dict:
             raise Undecodable("is empty (0 bytes)")
         return {"content": content, **(probe_audio(path) if kind == "audio" else probe_image(path))}
     except Undecodable as error:
-        return {"content": content, "reason": str(error)}
+        return {"content": content, "reason": str(error), **({"again": True} if may_pass(error.__cause__) else {})}
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Whether what went wrong with a file is the disk's or the memory's fault, and not its own."""
+    if error is None:
+        return False
+    if isinstance(error, OSError):  # of a broken file Pillow raises it without a number ("truncated"), and this package with EINVAL
+        return error.errno not in (None, errno.EINVAL)
+    if isinstance(error, MemoryError):
+        return True
+    import soundfile
+
+    return isinstance(error, soundfile.LibsndfileError) and error.code == _SYSTEM_ERROR
 
 
 def _stores(corpus: Corpus, folder: Path) -> dict[Path, list[Track]]:

@@ -253,13 +253,23 @@ def overlaps(folder: str | Path, split_id: str, tracks: Mapping[str, str]) -> li
     """
     found = []
     for path in sorted(Path(folder).glob("*.jsonl")):
-        if path.stem != split_id:
+        if path.stem != split_id and re.fullmatch("[0-9a-z]+", path.stem):  # a copy that somebody keeps beside it is no split's
             looked = [pair for look in Seal(folder, path.stem).looks() for pair in look.opened["tracks"].items()]
             ids, contents = ({pair[place] for pair in looked} for place in (0, 1))
             same = sum(content in contents for content in tracks.values())
             namesakes = sum(id in ids and content not in contents for id, content in tracks.items())
             found += [Overlap(path.stem, same, namesakes)] if same or namesakes else []
     return sorted(found, key=lambda each: (-each.same, -each.namesakes))
+
+
+def looked_at_by_others(folder: str | Path, split_id: str | None, study: str) -> str:
+    """Which other studies looked at a split's held-out tracks, in words; empty where none did, or where its receipts can't be read."""
+    try:
+        looks = () if split_id is None else Seal(folder, split_id).looks()
+    except BrokenChain:  # whoever wants to look is told
+        return ""
+    others = list(dict.fromkeys(look.opened["study"] for look in looks if look.opened["study"] != study))
+    return f"stud{'y' if len(others) == 1 else 'ies'} {', '.join(others)}" if others else ""
 
 
 def _is_receipt(event: Mapping) -> bool:

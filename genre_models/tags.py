@@ -1,7 +1,7 @@
 """Artist and album as the tags of sound files say them (ID3, also in WAV, and Vorbis comments), and nothing else of the tags.
 
 Tags are other people's data: they are read in worker processes with bounded memory, and whatever can't be read says nothing. What was read is kept in the
-cache by the content of the file.
+cache by the content of the file; what could not be asked, as the disk failed or its worker died, is asked again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from genre_models.corpus import Progress
 from genre_models.durable import write_text
 from genre_models.errors import CacheError
 from genre_models.parallel import run_jobs
-from genre_models.scan import ScanRow
+from genre_models.scan import ScanRow, may_pass
 
 _VERSION = 1  # of what is read; raise it when the same file would say something else
 _MOST_MEMORY = 2**30  # bytes that a worker may hold: a compressed frame can claim to unfold to anything
@@ -66,7 +66,8 @@ def read_tags(rows: Sequence[ScanRow], cache_dir: Path, workers: int | None = No
     new = list({row.content: row for row in rows if row.content not in known}.values())
     with closing(run_jobs(tags_within_bounds, [(str(row.path),) for row in new], workers)) as results:
         for done, (number, result) in enumerate(results, 1):
-            known[new[number].content] = result if isinstance(result, dict) else {}
+            if isinstance(result, dict):  # else its worker was killed, as for memory, or the disk failed
+                known[new[number].content] = result
             if progress is not None:
                 progress(done, len(new), "tags")
     if new:
@@ -75,7 +76,7 @@ def read_tags(rows: Sequence[ScanRow], cache_dir: Path, workers: int | None = No
             write_text(store, json.dumps(_load(store) | known), shared=True)  # another search may have read some meanwhile
         except OSError as error:
             raise CacheError(f"{store}: can't be written ({error.strerror}); free space, or choose another folder for the cache") from error
-    return {row.id: Tags(**known[row.content]) for row in rows}
+    return {row.id: Tags(**known.get(row.content, {})) for row in rows}
 
 
 def tags_within_bounds(path: str) -> dict[str, str]:
@@ -85,18 +86,33 @@ def tags_within_bounds(path: str) -> dict[str, str]:
 
 
 def tags_of(path: str) -> dict[str, str]:
-    """What one file's tags say; nothing where they can't be read."""
+    """What one file's tags say; nothing where they are broken.
+
+    Raises
+    ------
+    OSError
+        If the file itself can't be read (now).
+    """
     import mutagen
 
     try:
         found = mutagen.File(path)
-    except Exception:  # its parsers stumble over broken tags with whatever comes; the sound was decoded without them
+    except Exception as error:  # its parsers stumble over broken tags with whatever comes; the sound was decoded without them
+        _raise_failure_of_disk(error)
         return {}
     tags = getattr(found, "tags", None)
     if not tags:
         return {}
     said = {name: _first(tags, keys) for name, keys in _KEYS.items()}
     return {name: text for name, text in said.items() if text}
+
+
+def _raise_failure_of_disk(error: BaseException | None) -> None:
+    """Raise the failure of the disk that an error of the library stands for, if it does: it wraps some, and raises others in handling them."""
+    while error is not None:
+        if isinstance(error, OSError) and may_pass(error):
+            raise OSError(error.errno, error.strerror)
+        error = error.__cause__ or error.__context__
 
 
 def _first(tags: object, keys: Sequence[str]) -> str | None:

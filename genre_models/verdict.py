@@ -108,10 +108,19 @@ def costs(folder: Path, pipeline: dict, winner: Winner, evaluation: dict | None,
     }
 
 
-def write_verdict(
-    folder: Path, evaluation: Evaluation, metrics: dict, pipeline: dict, search_history: Sequence[dict], also: Sequence[Compared] = ()
-) -> None:
-    """Write all files of a look but its model.
+def draw_pictures(folder: Path, metrics: dict, pipeline: dict, search_history: Sequence[dict]) -> None:
+    """Draw a look's pictures; `search_history` are the epochs of the winning trial."""
+    from genre_models import plots
+
+    write_whole(folder / "confusion.png", lambda path: plots.draw_confusion(path, metrics))
+    write_whole(folder / "curves.png", lambda path: plots.draw_curves(path, metrics, search_history, pipeline["history"]))
+    write_whole(folder / "reliability.png", lambda path: plots.draw_reliability(path, metrics))
+    if metrics["also"]:
+        write_whole(folder / "families.png", lambda path: plots.draw_families(path, metrics))
+
+
+def write_verdict(folder: Path, evaluation: Evaluation, metrics: dict, pipeline: dict, also: Sequence[Compared] = ()) -> None:
+    """Write all files of a look but its model and its pictures.
 
     Parameters
     ----------
@@ -122,22 +131,13 @@ def write_verdict(
         From `collect`.
     pipeline : dict
         ``pipeline.json`` of the model.
-    search_history : sequence of dict
-        Epochs of the winning trial.
     also : sequence of Compared
         What was looked at beside it; its predictions are written too.
     """
-    from genre_models import plots
-
     write_whole(folder / "predictions.csv", lambda path: _write_predictions(path, evaluation))
     for one in also:
         name = f"predictions-{one.pipeline['spec']['family']}.csv"
         write_whole(folder / name, lambda path, said=one.evaluation: _write_predictions(path, said))
-    write_whole(folder / "confusion.png", lambda path: plots.draw_confusion(path, metrics))
-    write_whole(folder / "curves.png", lambda path: plots.draw_curves(path, metrics, search_history, pipeline["history"]))
-    write_whole(folder / "reliability.png", lambda path: plots.draw_reliability(path, metrics))
-    if also:
-        write_whole(folder / "families.png", lambda path: plots.draw_families(path, metrics))
     write_text(folder / "card.md", card(metrics, pipeline))
     write_text(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")  # last: where it is, the others are
 
@@ -166,12 +166,12 @@ def table(metrics: dict) -> str:
         f"log loss  {metrics['log_loss']:.3f}  calibration error {metrics['ece']:.3f}{_at_temperature(metrics)}",
     ]
     if validation is not None:
-        lines.append(f"validation said {validation:.3f}{mean_over(metrics)}: {_compare(validation, interval)}{_worth(metrics)}")
+        lines.append(f"validation said {validation:.3f}{mean_over(metrics)}: {_compare(validation, interval)}{'' if metrics.get('confirmed') else _worth(metrics)}")
     confirmed = metrics.get("confirmed")
     if confirmed is not None:
         accuracy = confirmed["val_accuracy"]
         compared = "" if accuracy is None else f": {_compare(accuracy, interval)}"
-        lines.append(f"confirmed on {confirmed['folds']} folds, which chose the model: {again(confirmed)}{compared}")
+        lines.append(f"confirmed on {confirmed['folds']} folds, which chose the model: {again(confirmed)}{compared}{_worth(metrics)}")
     width = max(len("class"), *(len(label) for label in metrics["labels"]))
     lines += ["", f"{'class':{width}}  precision  recall  95 % of recall     f1  tracks  most often taken for"]
     for row, label in enumerate(metrics["labels"]):

@@ -203,14 +203,14 @@ def _work(given: Path | None) -> Iterator[Path]:
 def report(options: argparse.Namespace) -> int:
     """Print the tables of all comparisons that have lines; the picture is of the one with most of them."""
     from scripts.peers.picture import draw_curves
-    from scripts.peers.tables import comparisons, conditions, engine_table, speed_table, survival_table
+    from scripts.peers.tables import comparisons, conditions, engine_table, seed_table, speed_table, survival_table
 
     found = comparisons(read_lines(options.results))
     if not found:
         raise SearchError(f"{options.results}: has no lines yet: measure first")
     for (space, corpus, minutes, cores), lines in found.items():
         print(f"### {space} on {corpus}, {minutes:g} minutes, {cores} cores\n\n{conditions(lines)}\n")
-        for table in (speed_table(lines), engine_table(lines), survival_table(lines)):
+        for table in (speed_table(lines), seed_table(lines), engine_table(lines), survival_table(lines)):
             print(f"{table}\n" if table else "", end="\n" if table else "")
     drawn = max(found.values(), key=lambda lines: sum(not line["killed"] for line in lines))
     draw_curves(options.picture, [line for line in drawn if not line["killed"]] or drawn)

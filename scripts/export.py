@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ def export(options: argparse.Namespace, console: Console) -> int:
         f"classes the same; compared on {made.compared_on}"
     )
     console.print(f"written: {made.path} ({made.n_bytes / 1e6:.2f} MB, float32) in {time.perf_counter() - started:.1f} s; labels and feature settings are inside")
-    console.print(f"how to use it: python {made.usage} FILE, which is this program:\n")
+    console.print(f"how to use it: python {shlex.quote(str(made.usage))} FILE, which is this program:\n")
     console.print(made.usage.read_text(encoding="utf-8"))
     return 0
 
@@ -84,8 +85,11 @@ def export(options: argparse.Namespace, console: Console) -> int:
 def _beside(model: SavedModel) -> Path:
     """``export/`` in the look's folder, or in the model's own where it was moved from there."""
     folder = model.folder
-    if folder.name == "model" and model.metrics is not None:
+    is_in_a_look = folder.name == "model" and (model.metrics is not None or folder.parent.name == "final" or folder.parent.name.startswith("look-"))
+    if is_in_a_look:  # whatever lies in model/ is on the look's receipt
         return folder.parent / "export"
+    if folder.parent.name == "also":
+        return folder.parents[1] / "export" / folder.name
     return folder / "export"
 
 

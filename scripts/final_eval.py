@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from genre_models import look as looks
+from genre_models import resampling
 from genre_models.errors import CorpusError, GenreModelsError
 from genre_models.families.own import add_own_families, require_family
 from genre_models.framework import backend_of, import_keras, overridden_backend, require_backend
@@ -122,6 +124,8 @@ def evaluate_once(options: argparse.Namespace, console: Console) -> int:
         view, request = read_request(studies_dir, name, options.again, families=options.also is not None, prefer=prefer)
         for one in (request.winner, *request.also):
             require_family(one.family, view.fingerprint.get("families", {}).get(one.family, {}).get("code"))
+        if standing == "ours-open" and (by_now := view.winner(resampling).number) != request.winner.trial:
+            console.print(f"trial {by_now} would win by now; the look at trial {request.winner.trial} was interrupted and is completed first")
         tell_plan(request, view, console)
         look = take(request, view, options.data, console, prefer)
     tell(request, look, view, "the verdict", console)
@@ -136,7 +140,8 @@ def write_report(studies_dir: Path, name: str, moved: Sequence[str] | None, cons
     try:
         tell_report(report_study(studies_dir, name, console, moved), console)
     except Exception as error:
-        console.print(f"note: no report was written ({type(error).__name__}: {error}); scripts/report.py --study {name} tries again")
+        told = shlex.join(["python", "scripts/report.py", "--study", name, "--studies-dir", str(studies_dir)])
+        console.print(f"note: no report was written ({type(error).__name__}: {error}); {told} tries again")
 
 
 def tell_report(path: Path, console: Console) -> None:

@@ -15,6 +15,7 @@ from genre_models import resampling
 from genre_models.look import Request
 from genre_models.naive import CAVEAT
 from genre_models.retrain import Confirmed, Expected, Winner, recorded_rates
+from genre_models.seal import Look, Seal
 from search.errors import SearchError, StudyError
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def read_request(
 ) -> tuple[StudyView, Request]:
     """A study and its winner, as the one who looks; with `families` the best of each other family beside it.
 
-    `prefer` names the winner in another way than the study does (`search.preference`).
+    `prefer` names the winner in another way than the study does (`search.preference`). A look of this study that was interrupted comes first, whoever would
+    win by now: its receipt is written, and no other command could complete it.
 
     Raises
     ------
@@ -128,10 +130,23 @@ def read_request(
         raise StudyError(f"study '{name}': {path} is missing or incomplete; run the search command again, it writes the file")
     if view.run["split_id"] is None:
         raise StudyError(f"study '{name}': its split lists name no test tracks, so nothing is held out and there is nothing to evaluate on")
+    look = _interrupted(studies_dir, view, again)
+    if look is not None:
+        trial = next((t for t in view.trials if t.number == look.opened["trial"]), trial)
     others = best_of_others(view, trial) if families else ()
+    if look is not None and look.also:
+        named = [one.trial for one in look.also]
+        others = sorted((t for t in view.trials if t.number in named), key=lambda t: named.index(t.number))
     also = tuple(replace(as_winner(view, other), expected=expected_of(view, selection_of_family(view, other.family))) for other in others)
-    winner = replace(as_winner(view, trial), expected=expected_of(view, selection))
+    winner = replace(as_winner(view, trial), expected=expected_of(view, selection) if trial is selection.winner.trial else None)
     return view, Request(studies_dir, winner, view.run["split_id"], again, also)
+
+
+def _interrupted(studies_dir: Path, view: StudyView, again: str | None) -> Look | None:
+    """The newest look at the split, if it is this study's and was interrupted, and no other reason is given for a further one."""
+    newest = next(reversed(Seal(studies_dir / ".seals", view.run["split_id"]).looks()), None)
+    is_ours = newest is not None and newest.closed is None and newest.opened["study"] == view.name
+    return newest if is_ours and again in (None, newest.opened["reason"]) else None
 
 
 def commands_of(request: Request, view: StudyView, prefer: str | None) -> dict[str, str]:

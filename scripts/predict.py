@@ -86,6 +86,7 @@ def predict(options: argparse.Namespace) -> int:
     model = open_saved(options.model or locate(options.studies_dir, options.study).folder / "final")
     temperature = _temperature(options, model)
     listed = list_sources(options.files, model)
+    _spare_sources(options, listed)
     is_data = "-" in (str(options.json), str(options.csv))
     console = Console(stderr=is_data, soft_wrap=True, emoji=False, highlight=False, markup=False)
     _tell_model(console, model, listed, temperature)
@@ -108,6 +109,9 @@ def _check_options(options: argparse.Namespace) -> None:
             raise SearchError(f"{name} {number}: must be 1 or more")
     if str(options.json) == str(options.csv) == "-":
         raise SearchError("--json - and --csv -: only one of them can have the standard output; give the other a file")
+    outputs = [os.path.realpath(path.expanduser()) for path in (options.json, options.csv) if path is not None and str(path) != "-"]
+    if len(outputs) > len(set(outputs)):
+        raise SearchError(f"--json and --csv: both are {outputs[0]}; give each a file of its own")
     inputs = {os.path.realpath(os.path.expanduser(name)) for name in options.files}
     for name, path in (("--json", options.json), ("--csv", options.csv)):
         if path is None or str(path) == "-":
@@ -117,6 +121,14 @@ def _check_options(options: argparse.Namespace) -> None:
             raise SearchError(f"{name} {path}: is to be written, but it is one of the files to predict, or is named like one; give another name")
         if path.is_dir() or not path.parent.is_dir():
             raise SearchError(f"{name} {path}: {'is a folder' if path.is_dir() else f'there is no folder {path.parent}'}; give a file in a folder that exists")
+
+
+def _spare_sources(options: argparse.Namespace, listed: Listed) -> None:
+    """A table that lies in a folder to predict is nothing to write over either."""
+    sources = {os.path.realpath(source.path) for source in listed.sources}
+    for name, path in (("--json", options.json), ("--csv", options.csv)):
+        if path is not None and str(path) != "-" and os.path.realpath(path.expanduser()) in sources:
+            raise SearchError(f"{name} {path}: is to be written, but it is one of the files to predict; give another name")
 
 
 def _temperature(options: argparse.Namespace, model: SavedModel) -> float | None:

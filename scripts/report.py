@@ -97,6 +97,8 @@ def report_study(studies_dir: Path, name: str, console: Console, moved: Sequence
         The page can't be written.
     """
     from genre_models.doctor import short_notes
+    from genre_models.seal import looked_at_by_others
+    from genre_models.split_words import cautioned, split_facts
     from search.location import locate
     from search.progress import Stages
     from search.report import gather_evidence, write_report
@@ -120,8 +122,9 @@ def report_study(studies_dir: Path, name: str, console: Console, moved: Sequence
     for trouble in troubles:
         console.print(f"note: {trouble}")
     doubts = short_notes(opened[0].scan, opened[0].corpus) if opened and "doctor" not in view.run else None  # studies of before have none
-    looks = read_looks(folder / "final")
-    return write_report(view, folder, statistics=resampling, looks=looks, doubts=doubts, troubles=troubles, output=output, selected=selected)
+    looks = cautioned(read_looks(folder / "final"), view.run)
+    about = {"of_split": split_facts(view.run), "looked_at_by": looked_at_by_others(studies_dir / ".seals", view.run.get("split_id"), name)}
+    return write_report(view, folder, statistics=resampling, looks=looks, doubts=doubts, troubles=troubles, output=output, selected=selected, **about)
 
 
 def open_data(view: StudyView, studies_dir: Path, moved: Sequence[str] | None, progress: Progress) -> TaskData:

@@ -33,6 +33,7 @@ def parser(families: Iterable[str]) -> argparse.ArgumentParser:
     )
     p.add_argument("--space", type=Path, metavar="FILE", help="the space file (YAML): what is searched, on which data, for how long")
     p.add_argument("--data", metavar="SOURCE", nargs="+", help="instead of the file's: demo, a folder of class folders, gtzan:FOLDER, or fma:FOLDER; several make one corpus")
+    p.add_argument("--input", choices=("audio", "image"), help="which set of a corpus that has both, as GTZAN may (default: the file's, else the one with more files, of two equal ones the sound)")
     p.add_argument("--study", metavar="NAME", help="name of the study (default: the file's; with --data, SPACE-FOLDER)")
     p.add_argument("--studies-dir", type=Path, default=Path("studies"), metavar="DIR", help="where studies are kept (default: ./studies)")
     p.add_argument("--storage", metavar="env:NAME", help="keep the trials in the PostgreSQL database whose URL the environment variable NAME holds (default: SQLite in the study's folder)")
@@ -59,6 +60,7 @@ def overrides(options: argparse.Namespace) -> dict[str, object]:
     """The command line's values, laid over the file."""
     given = {
         "data.source": options.data if options.data is None or len(options.data) > 1 else options.data[0],
+        "data.input": options.input,
         "data.split": options.split,
         "study": options.study,
         "engine": options.engine,

@@ -234,6 +234,12 @@ class SearchConfig:
     family_sections: dict[str, dict[str, BaseModel]]
     prefer_in_file: str = "best"
 
+    @property
+    def gives_gpus(self) -> bool:
+        """Whether trials may use a GPU: they are given one, or train in the driver's own process."""
+        given = [self.resources.gpus, *(share.gpus or 0 for share in self.resources.families.values())]
+        return any(given) or self.engine in ("inline", "keras-tuner")
+
     def fingerprint_parts(self) -> dict[str, Any]:
         """What must be the same for trials to be comparable, JSON-able.
 

@@ -6,6 +6,7 @@ A composition root: the one place of this package that knows both the engine and
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -21,6 +22,7 @@ from genre_models.families import FAMILIES
 from genre_models.families.own import add_own_families, environment_of, own_code
 from genre_models.framework import missing_backend, overridden_backend, require_backend
 from genre_models.objective import METRICS, resolve_precision, screen
+from genre_models.precision import has_gpu
 from genre_models.settings import DataSettings, FeatureSettings
 from genre_models.terminal import PlainConsole
 from search import command_line
@@ -45,6 +47,10 @@ FACTORY = "genre_models.objective:build"
 FITTING = "genre_models.compilable:build"
 #: Sections of a space file that are the task's.
 SECTIONS = {"data": DataSettings, "features": FeatureSettings}
+_IDLE_GPU = (
+    "note: this machine has a GPU, but trials are given none (resources.gpus is 0), so they train on the processor; "
+    "resources: {gpus: 1} gives each a GPU, a fraction lets several share one"
+)
 
 __all__ = ["SECTIONS", "main", "overrides", "parser"]
 
@@ -73,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SearchError, GenreModelsError) as error:
         Console(stderr=True, soft_wrap=True, emoji=False).print(f"error: {error}", markup=False, highlight=False)
         return error.exit_code
+    except OSError as error:  # a folder that can't be written, a full disk, where nobody had a better word for it
+        told = f"error: {error}; nothing that was recorded is lost: put that right, then run the same command again"
+        Console(stderr=True, soft_wrap=True, emoji=False).print(told, markup=False, highlight=False)
+        return SearchError.exit_code
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; run the same command again to go on", markup=False)
         return 130
@@ -118,6 +128,8 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
     require_backend(config.backend)
     if note := overridden_backend(config.backend):
         console.print(note, markup=False, highlight=False)
+    if has_gpu() and not config.gives_gpus:
+        console.print(_IDLE_GPU, markup=False, highlight=False)
     location = locate(studies_dir, config.study, config.storage)
     with location.kept_from_children(), hold_lease(location) as lease:
         folder = location.folder
@@ -128,7 +140,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             folds = confirming_folds(config)
             data = _open(config, studies_dir, stages, folds)
             tell_corpus(data, console)
-            doubts = _tell_doubts(data, config, console)
+            doubts = _tell_doubts(data, config, location, console)
             fingerprint = fingerprint_of(config, data, precision)
             require_match(location, fingerprint, defaults_of(config))
             task = _task(config, data, console, stages, folds)
@@ -137,7 +149,7 @@ def _search(config: SearchConfig, studies_dir: Path, address: str | None, consol
             needs = tuple(Needed(*each) for each in add_worker_files(task, possible))
         write_run(folder, config, data, task, precision, doubts, environment_of(config.families))
         shared = {
-            "place": Workplace(FITTING if config.engine in FITTED else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs),
+            "place": Workplace(FITTING if config.engine in FITTED else FACTORY, task, str(folder / "trials"), config.resources.cpus, needs=needs),
             "fingerprint": fingerprint,
             "sections": {family: {"features": data.features[family]} for family in config.families},
             "precision": precision,
@@ -171,10 +183,10 @@ def _settled_precision(config: SearchConfig, location: Location, console: Consol
             return "float32"  # classifiers have no say in it
         return faster_precision(user_cache(), config.backend, lambda line: console.print(line, markup=False, highlight=False))
 
-    return resolve_precision(config.precision, measure=measure)
+    return resolve_precision(config.precision, measure=measure, gpus=config.gives_gpus)
 
 
-def _tell_doubts(data: TaskData, config: SearchConfig, console: Console) -> list[str]:
+def _tell_doubts(data: TaskData, config: SearchConfig, location: Location, console: Console) -> list[str]:
     """What the scan says against the corpus and against its split, in short; scripts/doctor.py and scripts/audit.py have the rest."""
     from genre_models.audit import audit_split
     from genre_models.doctor import short_notes
@@ -186,13 +198,21 @@ def _tell_doubts(data: TaskData, config: SearchConfig, console: Console) -> list
     for warning in warnings:
         console.print(f"audit: {warning}", markup=False, highlight=False)
     if warnings:
-        console.print(f"audit: the whole answer: python scripts/audit.py --study {config.study}", markup=False, highlight=False)
+        words = ["python", "scripts/audit.py", "--study", config.study, *_in_folder(location)]
+        console.print(f"audit: the whole answer: {shlex.join(words)}", markup=False, highlight=False)
     return [*notes, *warnings]
+
+
+def _in_folder(location: Location) -> list[str]:
+    folder = location.folder.parent
+    return [] if folder == Path("studies").resolve() else ["--studies-dir", str(folder)]
 
 
 def _write_report(location: Location, config: SearchConfig, data: TaskData, console: Console) -> None:
     """The study as one page. The search is done and recorded by now, so whatever is in the way of the page fails nothing."""
     from genre_models.evidence import ValidationEvidence, read_looks
+    from genre_models.seal import looked_at_by_others
+    from genre_models.split_words import cautioned, split_facts
     from search.report import gather_evidence, write_report
     from search.report.verdict import selection_of
     from search.study_view import read_study
@@ -202,11 +222,13 @@ def _write_report(location: Location, config: SearchConfig, data: TaskData, cons
         selected = selection_of(view, resampling)
         make = ValidationEvidence(lambda: (data.development, data.corpus.kind))
         troubles = gather_evidence(view, selected[0], location.folder, make, GenreModelsError)
-        looks = read_looks(location.folder / "final")
-        path = write_report(view, location.folder, statistics=resampling, looks=looks, troubles=troubles, selected=selected)
+        looks = cautioned(read_looks(location.folder / "final"), view.run)
+        others = looked_at_by_others(location.folder.parent / ".seals", view.run.get("split_id"), view.name)
+        about = {"of_split": split_facts(view.run), "looked_at_by": others}
+        path = write_report(view, location.folder, statistics=resampling, looks=looks, troubles=troubles, selected=selected, **about)
         console.print(f"report:      {Path(os.path.relpath(path)) if path.is_relative_to(Path.cwd()) else path}", markup=False, highlight=False)
     except Exception as error:
-        told = f"note: no report was written ({type(error).__name__}: {error}); scripts/report.py --study {location.name} tries again"
+        told = f"note: no report was written ({type(error).__name__}: {error}); {shlex.join(['python', 'scripts/report.py', '--study', location.name, *_in_folder(location)])} tries again"
         console.print(told, markup=False, highlight=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -146,7 +147,7 @@ def tell_results(
     if (told := total_line(finished.cost)) is not None:
         console.print(told, markup=False, highlight=False)
     shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
-    studies = "" if shown.parent == Path("studies") else f" --studies-dir {shown.parent}"
+    studies = "" if shown.parent == Path("studies") else f" --studies-dir {shlex.quote(str(shown.parent))}"
     console.print(f"all trials:  {shown}/leaderboard.csv", markup=False, highlight=False)
     if config.artifacts is not None and any(t.is_full for t in finished.trials):
         console.print(f"artifacts:   {place_of(config.artifacts, folder)}/trials", markup=False, highlight=False)

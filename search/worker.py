@@ -53,6 +53,8 @@ class Workplace:
         A path or a URL; each trial writes below ``trials_dir/NNNN``.
     threads : int or None
         Threads a worker may use; None leaves that to the backend, which takes all cores.
+    gpus : bool
+        Whether it may use a GPU. Ray gives trials GPUs, but hides none from those that were given none, and a backend takes all that it sees.
     needs : tuple of Needed
         What the task names that must be on the worker's machine.
     """
@@ -61,6 +63,7 @@ class Workplace:
     task: dict[str, Any]
     trials_dir: str
     threads: int | None = 1
+    gpus: bool = True
     needs: tuple[Needed, ...] = ()
 
     def workdir(self, number: int) -> str:
@@ -108,11 +111,13 @@ def available_cores() -> int:
 
 
 def build_objective(place: Workplace) -> Objective:
-    """Import the factory and build the objective, with thread pools bounded before any library makes them."""
+    """Import the factory and build the objective, with thread pools bounded and GPUs hidden before any library makes or takes them."""
     # Ray sets OMP_NUM_THREADS, but TensorFlow's pools do not read it.
     if place.threads is not None:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(place.threads)
         os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    if not place.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     module, _, function = place.factory.partition(":")
     return getattr(importlib.import_module(module), function)(place.task)

@@ -120,6 +120,13 @@ def test_dry_run_needs_no_corpus(place: Path) -> None:
     assert not (place / "s2" / "tiny").exists()
 
 
+def test_a_cache_that_can_not_be_made_is_one_line(place: Path, tmp_path: Path) -> None:
+    (tmp_path / ".cache").write_text("a file")
+    done = command("-m", "search.run", "--space", place / "tiny.yaml", "--studies-dir", tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and f"{tmp_path}/.cache" in done.stderr, done.stderr
+    assert done.stderr.count("error: ") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from genre_models.demo.styles import STYLES
 from genre_models.durable import fsync_path, fsync_tree
-from genre_models.errors import CorpusError
+from genre_models.errors import CorpusError, no_locks
 from genre_models.parallel import Lost, available_cores, run_jobs
 
 DEMO_VERSION = 4
@@ -72,6 +72,8 @@ def render_demo(
     ------
     CorpusError
         If a size is out of range, `folder` holds something else than this very corpus, or it can't be written.
+    CacheError
+        If it is on a file system without locks.
     """
     if tracks_per_style < 1 or not seconds >= 0.5:
         raise CorpusError(
@@ -120,7 +122,10 @@ def _complete(folder: Path, marker: dict[str, object]) -> bool:
 def _only_writer(folder: Path) -> Iterator[None]:
     """Hold the operating system's lock on the folder's name; a killed process loses it by itself."""
     with open(folder.with_name(f".{folder.name}.lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise no_locks(folder.parent, error) from error
         yield
 
 

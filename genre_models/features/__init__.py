@@ -97,7 +97,8 @@ def feature_shape(kind: str, settings: Mapping) -> tuple[int, ...]:
     if kind in NETWORKS:
         return (NETWORKS[kind].size,)
     samples = round(settings["clip_seconds"] * settings["sr"])
-    return int(settings["n_mels"]), 1 + samples // int(settings["hop_length"]), 1
+    # Frames are centred by padding half a window on both sides, which is a sample short of a window where its length is odd.
+    return int(settings["n_mels"]), 1 + (samples - int(settings["n_fft"]) % 2) // int(settings["hop_length"]), 1
 
 
 def feature_dtype(kind: str) -> str:

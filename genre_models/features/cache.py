@@ -4,6 +4,9 @@
 on the disk, so a row that a crash tore is not in the index. A row that fails its checksum is written again at the end; the last line of
 a content counts.
 
+The folder is safe to delete at any time. Whoever writes in it holds the lock of its own ``.lock``, by which it knows that the folder is still
+the one it began with: another writer may have made a new one of the same name.
+
 A file that was cut off is never made longer: whoever has it mapped would read zeros where rows were, instead of being told by the system
 (SIGBUS). What is left of it is copied, and a new file takes its name.
 """
@@ -19,13 +22,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from genre_models.durable import write_whole
-from genre_models.errors import CacheError
+from genre_models.errors import CacheError, no_locks
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_ATTEMPTS = 10  # at a lock whose file was removed meanwhile
 
 
 class RowCache:
@@ -42,7 +47,9 @@ class RowCache:
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
         self.folder, self.shape, self.dtype = Path(folder), tuple(shape), np.dtype(dtype)
         self.row_bytes = int(np.prod(shape)) * self.dtype.itemsize
+        self._lock: IO[str] | None = None  # while it is held
         self._next_row: int | None = None  # while the lock is held
+        self._index_bytes = 0  # as `append` left it
         self._rows_path, self._index_path = self.folder / "rows.bin", self.folder / "index.jsonl"
 
     def index(self) -> dict[str, tuple[int, str]]:
@@ -99,26 +106,64 @@ class RowCache:
         ----------
         on_wait : callable, optional
             Called about twice a second while another process holds the lock.
+
+        Raises
+        ------
+        CacheError
+            If the folder can't be written, its file system has no locks, or it is removed again and again.
         """
         import portalocker
 
-        with self._explained(0):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("a")
-        with file:
-            while True:
-                try:
-                    portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
-                    break
-                except portalocker.AlreadyLocked:
-                    if on_wait is not None:
-                        on_wait()
-                    time.sleep(0.5)
-            self._next_row = None  # another process may have written
+        with self._locked(on_wait) as file:
+            self._lock, self._next_row = file, None  # another process may have written
             try:
                 yield
             finally:
+                self._lock = None
                 portalocker.unlock(file)
+
+    def _locked(self, on_wait: Callable[[], None] | None) -> IO[str]:
+        """The open file whose lock is held; a folder that is removed meanwhile is made anew."""
+        for _ in range(_ATTEMPTS):
+            with self._explained(0):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = (self.folder / ".lock").open("a")
+            try:
+                if self._take(file, on_wait):
+                    return file
+            except BaseException:  # Ctrl-C while it waits, too
+                file.close()
+                raise
+            file.close()
+        raise self._removed()
+
+    def _take(self, file: IO[str], on_wait: Callable[[], None] | None) -> bool:
+        """Wait for the lock of a file; False where that is no longer the one that other writers find."""
+        import portalocker
+
+        while self._is_in_place(file):
+            try:
+                portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+            except portalocker.AlreadyLocked:
+                if on_wait is not None:
+                    on_wait()
+                time.sleep(0.5)
+            except portalocker.LockException as error:
+                raise no_locks(self.folder, error) from error
+            else:
+                return self._is_in_place(file)
+        return False
+
+    def _is_in_place(self, file: IO[str]) -> bool:
+        """Whether an open ``.lock`` is the one that another writer would find."""
+        with self._explained(0):
+            try:
+                return os.path.samestat(os.fstat(file.fileno()), (self.folder / ".lock").stat())
+            except FileNotFoundError:
+                return False
+
+    def _removed(self) -> CacheError:
+        return CacheError(f"{self.folder}: was removed while it was written; start again")
 
     def append(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write rows, then their index lines, each flushed to the disk; the lock must be held.
@@ -131,11 +176,14 @@ class RowCache:
         Raises
         ------
         CacheError
-            If the disk is full or can't be written; what was there before stays valid.
+            If the disk is full or can't be written, and what was there before stays valid; or if the folder was removed, or replaced, since it
+            was locked.
         """
         if not arrays:
             return
-        if self._next_row is None:  # once, and not for each call: the index grows with the corpus
+        if self._lock is not None and not self._is_in_place(self._lock):
+            raise self._removed()
+        if self._next_row is None or self._size_of_index() != self._index_bytes:  # else not for each call: the index grows with the corpus
             self._next_row = self._first_free_row()
         first, self._next_row = self._next_row, None  # should this fail, it is read anew
         lines = []
@@ -157,7 +205,16 @@ class RowCache:
                 file.write(("\n" + "\n".join(lines) + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
+                self._index_bytes = file.tell()
         self._next_row = first + len(arrays)
+
+    def _size_of_index(self) -> int:
+        """Bytes; other than `append` left it where another wrote too, as on a file system whose locks hold on one machine only."""
+        with self._explained(0):
+            try:
+                return self._index_path.stat().st_size
+            except FileNotFoundError:
+                return 0
 
     def _first_free_row(self) -> int:
         index = self.index()

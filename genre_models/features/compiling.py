@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from genre_models.errors import no_locks
+
 _has_compiled: set[str] = set()
 
 
@@ -23,6 +25,11 @@ def compiling_alone(what: str) -> Iterator[None]:
     """The first block of a process for `what` runs while no other process of this user is in a first block; later ones run freely.
 
     Blocks for different things are not to be nested.
+
+    Raises
+    ------
+    CacheError
+        If the folder for temporary files is on a file system without locks.
     """
     if what in _has_compiled:
         yield
@@ -30,8 +37,12 @@ def compiling_alone(what: str) -> Iterator[None]:
     import portalocker
 
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
-    with (Path(tempfile.gettempdir()) / f"genre-search-compiling-{user}.lock").open("a") as file:
-        portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+    folder = Path(tempfile.gettempdir())
+    with (folder / f"genre-search-compiling-{user}.lock").open("a") as file:
+        try:
+            portalocker.lock(file, portalocker.LockFlags.EXCLUSIVE)
+        except portalocker.LockException as error:
+            raise no_locks(folder, error, "name a folder on a disk that has them in the environment variable TMPDIR") from error
         yield
         _has_compiled.add(what)
 

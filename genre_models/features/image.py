@@ -114,7 +114,7 @@ def opened_image(path: str | Path) -> Iterator[Image.Image]:
         try:
             require_regular(path)
             with Image.open(path, formats=_FORMATS) as image:
-                if image.format == "JPEG":
+                if image.format != "PNG":  # a JPEG of several pictures is told as another format, MPO
                     _check_scans(path)
                 image.load()
                 yield image

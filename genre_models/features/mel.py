@@ -22,7 +22,7 @@ def log_mel(y: np.ndarray, *, sr: int, n_fft: int, hop_length: int, n_mels: int,
     sr : int
         Hertz.
     n_fft, hop_length : int
-        Window and step, samples; frames are centred, so there are ``1 + n // hop_length`` of them.
+        Window and step, samples; frames are centred, so there are ``1 + (n - n_fft % 2) // hop_length`` of them.
     n_mels : int
     normalise : {"unit", "item"}
         ``unit``: 0 is 80 dB below the loudest point or less, 1 is the loudest point. ``item``: mean 0, variance 1.

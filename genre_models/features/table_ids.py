@@ -31,13 +31,11 @@ def find_id_column(path: Path, frame: pd.DataFrame, by_name: Mapping[str, str]) 
     CorpusError
         If there is none of `ID_COLUMNS`, and no other column of texts.
     """
-    import pandas as pd
-
     for name in ID_COLUMNS:
         if name in by_name:
             return by_name[name]
     for name, column in frame.items():
-        if name.lower() not in LABEL_COLUMNS and not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        if name.lower() not in LABEL_COLUMNS and isinstance(next((value for value in column if not _is_missing(value)), None), str):
             return name
     names = few(list(frame.columns))
     raise CorpusError(f"{path}: no column says which track a row is of; add one named track, with CLASS/STEM of each (found: {names})")
@@ -45,8 +43,15 @@ def find_id_column(path: Path, frame: pd.DataFrame, by_name: Mapping[str, str]) 
 
 def texts_of(column: pd.Series) -> list[str]:
     """A column as texts, empty where it has nothing: `composed`, and without NUL, which parts track and segment in an item's name."""
-    texts = ["" if value is None or value != value else str(value) for value in column.tolist()]
+    texts = ["" if _is_missing(value) else str(value) for value in column.tolist()]
     return [composed(text.replace("\0", "")).strip() for text in texts]
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a cell has nothing: None, NaN, pandas' NA or NaT. A list in a cell, as Parquet may have them, is something."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def composed(text: str) -> str:
@@ -72,7 +77,7 @@ def identify_rows(
     -------
     tuple of str, tuple of int or None
         Ids are ``CLASS/STEM`` (``STEM`` without a class), or six digits where a track's name is six, as FMA's are, or fewer and the
-        row has no class. GTZAN's ``blues.00000.3.wav`` is segment 3 of ``blues/blues.00000``.
+        row has no class. GTZAN's ``blues.00000.3.wav`` is segment 3 of ``blues/blues.00000``, unless a class or folder beside it is another.
 
     Raises
     ------
@@ -84,9 +89,9 @@ def identify_rows(
         if not name:
             raise CorpusError(f"{path}: row {row + 1} names no track; fill in the id")
         label = labels[row] if labels is not None else ""
-        stem = (named := tidy(name)).rpartition("/")[2]
+        folder, _, stem = (named := tidy(name)).rpartition("/")
         segment = None
-        if (match := _GTZAN.fullmatch(stem)) and label in ("", match[1]):
+        if (match := _GTZAN.fullmatch(stem)) and (label or folder or match[1]) == match[1]:
             named, segment = f"{match[1]}/{match[1]}.{match[2]}", match[3] and int(match[3])
         elif stem.isdecimal() and (len(stem) == _DIGITS or (len(stem) < _DIGITS and not label)) and "/" not in named:
             named = stem.zfill(_DIGITS)
@@ -105,6 +110,16 @@ def identify_rows(
             "named segment, or name the tracks CLASS/STEM if they are several"
         )
     return tuple(ids), tuple(segments)
+
+
+def bare_names(ids: Sequence[str], names: Sequence[str], labels: Sequence[str] | None) -> dict[str, str]:
+    """Ids of the rows whose class was read off a bare name, as of GTZAN's, by that name without its segment: a file ``track00012`` may be of any class."""
+    found = {}
+    for row, (id, name) in enumerate(zip(ids, names, strict=True)):
+        folder, _, stem = tidy(name).rpartition("/")
+        if not folder and not (labels and labels[row]) and (match := _GTZAN.fullmatch(stem)):
+            found[stem[: match.end(2)]] = id
+    return found
 
 
 def _segment(path: Path, row: int, text: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +16,10 @@ from genre_models.durable import sha256_file
 from genre_models.errors import CorpusError
 from genre_models.features.table_columns import HOW_THEY_TELL, columns_that_tell, numbers_of
 from genre_models.features.table_file import column_names, read_frame
-from genre_models.features.table_ids import ID_COLUMNS, LABEL_COLUMNS, SEGMENT_COLUMN, composed, find_id_column, identify_rows, texts_of
+from genre_models.features.table_ids import ID_COLUMNS, LABEL_COLUMNS, SEGMENT_COLUMN, bare_names, composed, find_id_column, identify_rows, texts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _NEVER = (*ID_COLUMNS, *LABEL_COLUMNS, SEGMENT_COLUMN, "file", "path", "index", "")  # nor what pandas calls columns without a name
 SIZE_COLUMNS = ("length", "duration", "n_samples")  # how long the file is: that is the recording's, not the music's
@@ -44,6 +48,8 @@ class Table:
     with_sizes : Table or None
         The same with the columns that say how long the file is, where there are any. They are no features, but part of what a track is known
         by, and models of before they were left out take them.
+    bare : mapping of str to str
+        Ids whose class is a guess from a bare name (`genre_models.features.table_ids.bare_names`), by that name.
     """
 
     path: Path
@@ -55,6 +61,7 @@ class Table:
     sha256: str
     notes: tuple[str, ...] = ()
     with_sizes: Table | None = None
+    bare: Mapping[str, str] = field(default_factory=dict)
 
     def rows_of(self) -> dict[str, list[int]]:
         """Numbers of each track's rows, in the order of its segments."""
@@ -115,20 +122,21 @@ def read_table(path: str | Path, *, finite: bool = True) -> Table:
     Raises
     ------
     CorpusError
-        If it can't be read, has no ids, no numbers, or two rows of one track that are not told apart as segments.
+        If it can't be read, changes meanwhile, has no ids, no numbers, or two rows of one track that are not told apart as segments.
     """
     path = Path(path).expanduser()
-    frame = read_frame(path, (*ID_COLUMNS, *LABEL_COLUMNS, SEGMENT_COLUMN))
+    frame, sha256 = _frame_and_hash(path)
     by_name = {name.lower(): name for name in frame.columns}
     id_column = find_id_column(path, frame, by_name)
     label_column = next((by_name[name] for name in LABEL_COLUMNS if name in by_name and by_name[name] != id_column), None)
     labels = None if label_column is None else tuple(texts_of(frame[label_column]))
     numbers = frame[by_name[SEGMENT_COLUMN]] if SEGMENT_COLUMN in by_name else None
-    ids, segments = identify_rows(path, texts_of(frame[id_column]), labels, numbers)
+    names = texts_of(frame[id_column])
+    ids, segments = identify_rows(path, names, labels, numbers)
     candidates = [name for name in frame.columns if name != id_column and name.lower() not in _NEVER and not name.startswith("Unnamed: ")]
     columns, X, notes = numbers_of(path, frame, candidates)
     del frame
-    table = _sorted(Table(path.absolute(), tuple(columns), ids, segments, X, labels, sha256_file(path)))
+    table = _sorted(Table(path.absolute(), tuple(columns), ids, segments, X, labels, sha256, bare=bare_names(ids, names, labels)))
     left = [f"{id_column} (the id)", *([f"{label_column} (the class)"] if label_column else [])]
     if labels is not None:
         _check_one_class_each(table)
@@ -144,6 +152,28 @@ def read_table(path: str | Path, *, finite: bool = True) -> Table:
     return replace(table, notes=(f"{path.name}: {len(table.columns)} columns are features, not {', '.join(left)}", *notes))
 
 
+def _frame_and_hash(path: Path) -> tuple[pd.DataFrame, str]:
+    """The whole table and its file's SHA-256, both of the same bytes: what is kept is named by the hash."""
+    before = _stamp(path)
+    frame = read_frame(path, (*ID_COLUMNS, *LABEL_COLUMNS, SEGMENT_COLUMN))
+    try:
+        sha256 = sha256_file(path)  # once it is known to be a table, and of what size
+    except OSError as error:
+        raise CorpusError(f"{path}: can't be read any more: {error.strerror or error}; put the file back and start again") from error
+    if _stamp(path) != before:
+        raise CorpusError(f"{path}: changed while it was read; start again once it is written")
+    return frame, sha256
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None where it can't be found."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def size_columns(path: str | Path) -> list[str]:
     """Columns of a table that say how long the file is; none where it can't be read. Only its names are looked at."""
     return [name for name in column_names(Path(path)) if name.lower() in SIZE_COLUMNS]
@@ -157,7 +187,8 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
     table : Table
     ids : sequence of str
         Of a corpus; one with a class is also found by its file alone where the table's ids have no class, and one without by the file
-        where only one of the table's has that. Numbers are the same with and without leading zeros there.
+        where only one of the table's has that. Numbers are the same with and without leading zeros there. Where the table has a bare name, it is that of a
+        file of any class.
 
     Raises
     ------
@@ -168,7 +199,7 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
     by_file: dict[str, list[str]] = defaultdict(list)
     for name in rows:
         by_file[_file(name)].append(name)
-    found = [_find(composed(id), rows, by_file) for id in ids]
+    found = [_find(composed(id), rows, by_file, table.bare) for id in ids]
     absent = [id for id, name in zip(ids, found, strict=True) if name is None]
     if absent:
         raise CorpusError(
@@ -182,8 +213,9 @@ def match_tracks(table: Table, ids: Sequence[str]) -> list[list[int]]:
     return [rows[name] for name in found]
 
 
-def _find(id: str, rows: Mapping[str, list[int]], by_file: Mapping[str, Sequence[str]]) -> str | None:
-    for name in (id, id.rpartition("/")[2], _file(id)):
+def _find(id: str, rows: Mapping[str, list[int]], by_file: Mapping[str, Sequence[str]], bare: Mapping[str, str]) -> str | None:
+    stem = id.rpartition("/")[2]
+    for name in (id, stem, _file(id), bare.get(stem)):
         if name in rows:
             return name
     alone = by_file.get(_file(id), ()) if "/" not in id else ()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from genre_models.durable import fsync_path
+from genre_models.features import feature_shape
 from genre_models.predict.classes import Prediction, Unread
 from genre_models.saved_model import SavedModel
 
@@ -109,7 +110,7 @@ def segment_seconds(model: SavedModel) -> list[tuple[float, float]]:
     if model.kind != "audio":
         return []
     settings = model.input["features"]
-    columns = (1 + round(settings["clip_seconds"] * settings["sr"]) // settings["hop_length"]) // model.segments
+    columns = feature_shape("audio", settings)[1] // model.segments
     seconds = columns * settings["hop_length"] / settings["sr"]
     return [(round(number * seconds, 2), round((number + 1) * seconds, 2)) for number in range(model.segments)]
 

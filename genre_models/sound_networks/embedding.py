@@ -7,19 +7,23 @@ clip of any length (None,). Its embedding is the output whose last side is the n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from genre_models.archives import require_sound_archive
 from genre_models.audio import Undecodable
 from genre_models.errors import TrunkUnavailable
+from genre_models.memory import MIB, bounded_growth
 from genre_models.sound_networks import BANDS, NETWORKS, PATCH_FRAMES, SR, SUFFIXES, UNREADABLE, SoundNetwork, hash_of_network
 from genre_models.sound_networks.patches import padded, patches, windows
 
 _LEAST_SAMPLES, _MOST_SAMPLES = 1_600, 60 * SR  # of a window of fixed size
 _BATCH = 64
+_GROWTH_MIB, _GROWTH_PER_MIB = 512, 6  # what loading a file may take, as of a saved model: it may declare, or unpack to, anything
 Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -111,7 +115,9 @@ def _of_keras(path: Path) -> tuple[tuple[int | None, ...], Callable[[np.ndarray]
     import keras
 
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        require_sound_archive(path)
+        with _bounded(path):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever the part that failed raises
         raise TrunkUnavailable(f"{path}: can't be loaded as a Keras model in safe mode: {_first_line(error)}") from error
     if len(model.inputs) != 1:
@@ -162,11 +168,17 @@ def _interpreter(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it will move to a package of its own
-            interpreter = tf.lite.Interpreter(model_path=str(path), num_threads=1)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError, OSError) as error:
+            make = tf.lite.Interpreter  # loads a part of TensorFlow, which is not the file's doing
+            with _bounded(path):
+                interpreter = make(model_path=str(path), num_threads=1)
+                interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, OSError, MemoryError) as error:
         raise TrunkUnavailable(f"{path}: can't be loaded as a TensorFlow Lite model: {_first_line(error)}") from error
     return interpreter
+
+
+def _bounded(path: Path) -> AbstractContextManager[None]:
+    return bounded_growth(_GROWTH_MIB + _GROWTH_PER_MIB * path.stat().st_size / MIB)
 
 
 def _first_line(error: Exception) -> str:

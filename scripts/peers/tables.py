@@ -53,6 +53,19 @@ def _pairs(ours: dict[int, Line], peer: dict[int, Line]) -> list[tuple[float, fl
     return [pair for pair in found if pair is not None]
 
 
+def seed_table(lines: Sequence[Line]) -> str:
+    """Best validation at equal time, seed by seed: each deals its own validation tracks, so scores compare within a row alone. The best of a row is bold."""
+    names = [name for name in engines_of(lines) if runs_of(lines, name)]
+    rows = [_row(["seed", *names]), "|---" * (1 + len(names)) + "|"]
+    for seed in sorted({seed for name in names for seed in runs_of(lines, name)}):
+        runs = [runs_of(lines, name).get(seed) for name in names]
+        found = [None if run is None else best_at(run["curve"], 60 * run["minutes"]) for run in runs]
+        pick = max if lines[0]["maximize"] else min
+        best = pick((value for value in found if value is not None), default=None)
+        rows.append(_row([seed, *(NOTHING if value is None else f"**{value:.3f}**" if value == best else f"{value:.3f}" for value in found)]))
+    return "\n".join(rows)
+
+
 def engine_table(lines: Sequence[Line]) -> str:
     """What each engine came to in the same time, and what that took."""
     rows = [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,8 +56,15 @@ class Evidence:
 
 def final_evidence(folder: Path) -> list[Evidence]:
     """What the look at the held-out tracks left: its own files, then those that its index names."""
-    named = [(folder / "final" / name, name) for name in FINAL_FILES]
-    return [*_safe(folder, named), *_safe(folder, _indexed(folder / "final"))]
+    look = look_folder(folder)
+    named = [(look / name, name) for name in FINAL_FILES]
+    return [*_safe(folder, named), *_safe(folder, _indexed(look))]
+
+
+def look_folder(folder: Path) -> Path:
+    """Where the newest look of a study lies: looks are counted over all studies of a split, and all but number 1 have a folder of their own."""
+    numbered = {int(found[1]): look for look in (folder / "final").glob("look-*") if (found := re.fullmatch(r"look-(\d+)", look.name)) and (look / "metrics.json").is_file()}
+    return numbered[max(numbered)] if numbered else folder / "final"
 
 
 def trial_evidence(folder: Path) -> dict[int, list[Evidence]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from search.dashboard.evidence import look_folder
 from search.errors import StudyError
 from search.preference import read_preference, recorded_preference
 from search.selection import Selection
@@ -41,7 +42,7 @@ class Standing:
     ties : list of int
         Trials that the search could not tell from the winner, as of its end.
     held_out : dict or None
-        ``final/metrics.json``.
+        ``metrics.json`` of the newest look.
     has_report : bool
     waits_for : str or None
         Why there is no winner yet.
@@ -86,7 +87,7 @@ def standing_of(folder: Path, name: str, trials: list[Trial], maximize: bool, at
         if trial.confirms is None:
             counts[trial.state] = counts.get(trial.state, 0) + 1
     selection, why = _selection(name, trials, maximize, attrs)
-    held_out = _read_json(folder / "final" / "metrics.json")
+    held_out = _read_json(look_folder(folder) / "metrics.json")
     scored = None if selection is None else selection.winner.scored
     return Standing(
         name=name,
@@ -151,7 +152,7 @@ def note_of(standing: Standing, studies_dir: Path) -> str:
     if standing.held_out is None and standing.winner is not None and not standing.caveat:
         shown = Path(os.path.relpath(studies_dir)) if studies_dir.is_relative_to(Path.cwd()) else studies_dir
         where = "" if shown == Path("studies") else f" --studies-dir {shlex.quote(str(shown))}"
-        lines += ["", "No one has looked at the held-out tracks yet. When the search is done, the one look is:", ""]
+        lines += ["", "This study has not looked at its held-out tracks yet. When the search is done, the one look is:", ""]
         lines += [f"    python scripts/final_eval.py --study {shlex.quote(own)}{where}"]
     return "\n".join(lines) + "\n"
 

@@ -237,7 +237,7 @@ class Pool:
 
     def _start(self, shape: Shape) -> None:
         if shape not in self._places:
-            self._places[shape] = ray.put(replace(self._place, threads=shape.cpus))
+            self._places[shape] = ray.put(replace(self._place, threads=shape.cpus, gpus=shape.gpus > 0))
         memory = self._staff.memory_mib or share_of_memory(shape, self._offers.values())
         actor = Worker.options(**shape.options).remote(self._places[shape], self._shipment, self._mailbox, self._generation, memory)
         self._starting[actor.ready.remote()] = _Hand(actor, shape, time.monotonic())

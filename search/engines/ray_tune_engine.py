@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class RayTuneEngine:
         os.environ |= {"TUNE_DISABLE_SIGINT_HANDLER": "1", "RAY_CHDIR_TO_TRIAL_DIR": "0", "RAY_AIR_NEW_OUTPUT": "0"}
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         study.note("starting Ray on this machine")
+        place = replace(place, gpus=resources.gpus > 0)
         with connected(None, workers * resources.cpus, workers * resources.gpus):
             ends = self._directory / "ends"
             ends.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,9 @@ def preference_of_look(view: StudyView, winner: Trial | None, looks: Sequence[Ma
 def _data(view: StudyView) -> list[str]:
     source, seed = view.run.get("data", {}).get("source"), view.run.get("seed")
     sources = source if isinstance(source, list) else [] if source is None else [source]
-    return [*(["--data", *map(str, sources)] if sources else []), *(["--seed", str(seed)] if seed is not None else [])]
+    wanted = view.run.get("data", {}).get("input")
+    named = [*(["--data", *map(str, sources)] if sources else []), *(["--input", wanted] if wanted not in (None, "auto") else [])]
+    return [*named, *(["--seed", str(seed)] if seed is not None else [])]
 
 
 def _engine(view: StudyView) -> list[str]:
@@ -98,13 +100,14 @@ def shown_folder(folder: Path) -> Path:
     return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def facts(view: StudyView) -> list[tuple[str, str]]:
-    """What the study was run with: names and values."""
+def facts(view: StudyView, of_split: Sequence[tuple[str, str]] = ()) -> list[tuple[str, str]]:
+    """What the study was run with: names and values; `of_split` are those of how it was dealt, which its task knows."""
     run, told = view.run, []
     tracks = run.get("tracks", {})
     if tracks:
         parts = f"{tracks.get('train', 0):,} train, {tracks.get('validation', 0):,} validation, {tracks.get('held_out', 0):,} held out"
         told.append(("tracks", parts))
+    told += of_split
     told += [(name, str(run[key])) for name, key in (("source", "source"), ("seed", "seed"), ("split", "split_id"), ("corpus", "corpus_fingerprint"), ("engine", "engine"), ("backend", "backend"), ("precision", "precision")) if run.get(key) is not None]
     told += [("folds", str(view.run["data"]["validation"]["folds"]))] if _folds(run) else []
     codes = {name: parts["code"] for name, parts in view.fingerprint.get("families", {}).items() if isinstance(parts, dict) and "code" in parts}

@@ -55,7 +55,7 @@ def selection_of(view: StudyView, statistics: Statistics | None) -> tuple[Select
         return None, str(error)
 
 
-def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequence[Mapping[str, Any]], look_command: str, search_command: str) -> Verdict:
+def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequence[Mapping[str, Any]], look_command: str, search_command: str, looked_at_by: str = "") -> Verdict:
     """The verdict.
 
     Parameters
@@ -68,6 +68,8 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
         What looks at held-out tracks came to: ``look, trial, family, n, scores, others`` (docs/design.md, section 6).
     look_command, search_command : str
         The commands that take a look, and that go on with the search.
+    looked_at_by : str
+        Who else looked at these held-out tracks; empty where nobody did.
     """
     if selection is None:
         return Verdict("There is no winner yet", sentences=(f"{reason[:1].upper()}{reason[1:]}.",), ask="Go on with the search:", command=search_command)
@@ -88,6 +90,9 @@ def judge(view: StudyView, selection: Selection | None, reason: str, looks: Sequ
         return Verdict(headline, tuple(tiles), tuple(sentences))
     if _ahead(view, selection, scale):
         return Verdict(headline, tuple(tiles), tuple(sentences), "Held-out tracks can be looked at once, so let the search go on first:", search_command)
+    if looked_at_by:
+        sentences.append(f"Its held-out tracks were looked at already, by {looked_at_by}; a further look is worth less, is refused without a reason, and has that on its receipt.")
+        return Verdict(headline, tuple(tiles), tuple(sentences), "If it must be, with your reason:", f"{look_command} --again REASON")
     return Verdict(headline, tuple(tiles), tuple(sentences), "The number to quote is still missing: the score on tracks that no search has seen. It can be had once:", look_command)
 
 
@@ -228,4 +233,5 @@ def _against_expected(selection: Selection, scale: Scale, look: Mapping[str, Any
 def _quote(look: Mapping[str, Any]) -> list[str]:
     more = [f"{each['name']} {Scale(each['name']).text(each['value'])}" for each in look["scores"][1:]]
     again = f" It was look {look['look']} at these tracks, so they are not as fresh as they were." if look["look"] > 1 else ""
-    return [f"The final model was trained anew on all other tracks and scored once on {look['n']:,} held-out ones{': ' + ', '.join(more) if more else ''}.{again}"]
+    caution = f" But {look['caution']}." if look.get("caution") else ""
+    return [f"The final model was trained anew on all other tracks and scored once on {look['n']:,} held-out ones{': ' + ', '.join(more) if more else ''}.{again}{caution}"]

@@ -34,6 +34,8 @@ def write_report(
     troubles: Sequence[str] = (),
     output: Path | None = None,
     selected: tuple[Selection | None, str] | None = None,
+    of_split: Sequence[tuple[str, str]] = (),
+    looked_at_by: str = "",
 ) -> Path:
     """Write the report of a study.
 
@@ -54,6 +56,10 @@ def write_report(
         Where to; ``report.html`` in the study's folder by default.
     selected : (Selection or None, str), optional
         As `selection_of` gives it, where the caller has it already.
+    of_split : sequence of (str, str)
+        How the split was dealt: names and values for the list of what the study was run with.
+    looked_at_by : str
+        Which other studies looked at its held-out tracks.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def write_report(
         demo=bool(view.run.get("demo")),
         caveat=str(view.run.get("caveat") or ""),
         corpus=corpus_in_words(view),
-        verdict=judge(view, selection, reason, looks, again.get("look", ""), again["search"]),
+        verdict=judge(view, selection, reason, looks, again.get("look", ""), again["search"], looked_at_by),
         cost_heads=heads,
         rows=rows,
         sweeps=swept,
@@ -97,7 +103,7 @@ def write_report(
         evidence=shown,
         doubts=view.run.get("doctor") if doubts is None else doubts,
         troubles=[*troubles, *(trouble for evidence in shown for trouble in evidence.troubles)],
-        facts=facts(view),
+        facts=facts(view, of_split),
         commands=again,
         scale=scale,
         least_trials=LEAST_TRIALS,

@@ -24,6 +24,7 @@ from genre_models.settings import DataSettings
 from genre_models.split import Split
 from genre_models.split import deal as deal_split
 from search import run
+from search.location import locate
 from tests.genre_models.test_split import make_row
 
 
@@ -177,7 +178,7 @@ def test_a_search_says_it_before_it_begins_and_is_silent_where_nothing_is_wrong(
     for split, said in ((torn, 1), (fair, 0)):
         console = Console(record=True, width=400)
         data = SimpleNamespace(scan=None, corpus=None, split=split, cache_dir=tmp_path)
-        doubts = run._tell_doubts(data, SimpleNamespace(study="mine"), console)
+        doubts = run._tell_doubts(data, SimpleNamespace(study="mine"), locate(Path("studies").resolve(), "mine"), console)
         lines = console.export_text().splitlines()
         assert sum(line.startswith("audit: WARNING: train from held out") for line in lines) == said
         assert ("audit: the whole answer: python scripts/audit.py --study mine" in lines) == bool(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import multiprocessing
 import os
@@ -100,6 +101,70 @@ def test_a_mender_killed_between_two_files_leaves_a_sound_cache(tmp_path: Path, 
     row_of, rows = RowCache(tmp_path, (ROW,), "uint8").open()
     assert {content: int(rows[row].min()) for content, row in row_of.items()} == {"1": 1}
     assert store_rows(tmp_path, 2, 3).find_sound("123") == {"1", "2", "3"}
+
+
+def test_a_writer_whose_folder_was_removed_writes_nothing_into_anothers(tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    first, second = RowCache(folder, (ROW,), "uint8"), RowCache(folder, (ROW,), "uint8")
+    with first.writing():
+        first.append(rows_of(1, 2))
+        shutil.rmtree(folder)
+        with second.writing():
+            second.append(rows_of(3))
+            with pytest.raises(CacheError, match="features: was removed while it was written; start again"):
+                first.append(rows_of(4))
+            second.append(rows_of(5))
+    row_of, rows = second.open()
+    assert {content: set(rows[row].tolist()) for content, row in row_of.items()} == {"3": {3}, "5": {5}}
+    with first.writing():
+        first.append(rows_of(6))
+        shutil.rmtree(folder)
+        with pytest.raises(CacheError, match="was removed while it was written"):
+            first.append(rows_of(7))
+    assert not folder.exists()
+
+
+def test_who_waits_for_a_folder_that_is_removed_makes_it_anew(tmp_path: Path) -> None:
+    folder, waits = tmp_path / "features", []
+    first, second = RowCache(folder, (ROW,), "uint8"), RowCache(folder, (ROW,), "uint8")
+
+    def on_wait() -> None:
+        waits.append(folder)
+        shutil.rmtree(folder)
+
+    with first.writing():
+        first.append(rows_of(1))
+        with second.writing(on_wait):
+            second.append(rows_of(2))
+    assert len(waits) == 1
+    assert RowCache(folder, (ROW,), "uint8").find_sound("12") == {"2"}
+
+
+def test_rows_that_another_added_without_the_lock_are_not_written_over(tmp_path: Path) -> None:
+    """As on a file system whose locks hold on one machine only."""
+    first = RowCache(tmp_path, (ROW,), "uint8")
+    with first.writing():
+        first.append(rows_of(1))
+        RowCache(tmp_path, (ROW,), "uint8").append(rows_of(2))
+        first.append(rows_of(3))
+    row_of, rows = first.open()
+    assert {content: set(rows[row].tolist()) for content, row in row_of.items()} == {"1": {1}, "2": {2}, "3": {3}}
+
+
+def test_without_locks_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import portalocker
+
+    def refuse(*_: object) -> None:
+        try:
+            raise OSError(errno.ENOLCK, "No locks available")
+        except OSError as error:  # as portalocker does
+            raise portalocker.LockException(error, str(error)) from error
+
+    monkeypatch.setattr(portalocker, "lock", refuse)
+    cache = RowCache(tmp_path / "features", (ROW,), "uint8")
+    with pytest.raises(CacheError, match=r"features: the file system has no locks \(No locks available\); put studies on a disk that has them with --studies-dir") as told, cache.writing():
+        pytest.fail("went on without a lock")
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("damage", ["cut off", *(pytest.param(damage, marks=pytest.mark.slow) for damage in ("removed", "rows removed", "never made"))])

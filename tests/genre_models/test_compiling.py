@@ -8,7 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import portalocker
 import pytest
+
+from genre_models.errors import CacheError
+from genre_models.features.compiling import compiling_alone
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -40,6 +44,16 @@ def test_a_process_that_dies_in_it_lets_go(tmp_path: Path) -> None:
     dead.wait()
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 2
+
+
+def test_without_locks_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise portalocker.LockException("[Errno 37] No locks available")
+
+    monkeypatch.setattr(portalocker, "lock", refuse)
+    for _ in range(2):
+        with pytest.raises(CacheError, match=r"the file system has no locks .*No locks available.*TMPDIR"), compiling_alone("nothing else's name"):
+            pytest.fail("went on without a lock")
 
 
 #: What two processes of a first run do at the same time, then what a third one does with what they compiled.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import itertools
 import os
@@ -18,7 +20,7 @@ import pytest
 from genre_models.demo import MARKER, render_demo
 from genre_models.demo.styles import CHORDS, STYLES, Part, Style
 from genre_models.demo.track import render_track
-from genre_models.errors import CorpusError
+from genre_models.errors import CacheError, CorpusError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SR = 22050
@@ -120,6 +122,16 @@ def test_sizes_out_of_range_are_refused(tmp_path: Path, sizes: dict[str, float])
     with pytest.raises(CorpusError, match="must be at least"):
         render_demo(tmp_path / "corpus", **sizes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_locks_nothing_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(CacheError, match=r"the file system has no locks \(No locks available\); .*--studies-dir"):
+        render_demo(tmp_path / "corpus", tracks_per_style=1, seconds=0.5)
+    assert not any(path.is_dir() for path in tmp_path.iterdir())
 
 
 @pytest.mark.slow

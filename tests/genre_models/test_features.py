@@ -109,6 +109,14 @@ def test_stereo_at_another_rate_gives_the_same_picture(tmp_path: Path, write_ton
     assert np.abs(plain - other)[loud].max() < 0.02
 
 
+@pytest.mark.parametrize("n_fft", [1023, 1024])
+@pytest.mark.parametrize("seconds", [0.5, 0.51])
+def test_frames_are_as_many_as_the_shape_says(tmp_path: Path, write_tone: Callable[..., Path], n_fft: int, seconds: float) -> None:
+    settings = {**SMALL, "sr": 20_480, "n_fft": n_fft, "clip_seconds": seconds}  # half a second is 40 steps of 256 samples
+    found = compute_features("audio", settings, write_tone(tmp_path / "a.wav", sr=20_480))
+    assert found.shape == feature_shape("audio", settings)
+
+
 # Images
 
 

@@ -333,3 +333,16 @@ def test_a_file_is_whole_or_absent(tmp_path):
     with pytest.raises(OSError, match="disk full"):
         write_whole(path, fails)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("labels", [["$10_$20", "A$AP 100% Ke$ha", r"\$x$"], [f"class {i}" for i in range(90)]])
+def test_names_with_dollars_and_dozens_of_classes_are_drawn(labels, tmp_path):
+    """A dollar begins no formula; and a picture of many classes fits into memory."""
+    from PIL import Image
+
+    from genre_models import plots
+
+    facts = {"study": "a$b_$", "trial": 1, "look": 1, "demo": False, "accuracy": 0.5, "accuracy_ci95": [0.4, 0.6], "n_tracks": 9}
+    plots.draw_confusion(tmp_path / "c.png", facts | {"labels": labels, "confusion": np.eye(len(labels), dtype=int).tolist()})
+    with Image.open(tmp_path / "c.png") as picture:
+        assert max(picture.size) <= 42 * plots.DOTS_PER_INCH

@@ -186,4 +186,5 @@ def test_precision_auto_follows_the_machine(tmp_path):
     assert objective.resolve_precision("auto", cpuinfo, devices) == "bfloat16"  # a driver without a device
     (devices / "nvidia0").touch()
     assert objective.resolve_precision("auto", cpuinfo, devices) == "float16"
+    assert objective.resolve_precision("auto", cpuinfo, devices, gpus=False) == "bfloat16", "nobody uses it"
     assert objective.resolve_precision("float32", cpuinfo, devices) == "float32"

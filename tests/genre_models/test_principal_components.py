@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import portalocker
 import pytest
 
 from genre_models import principal_components, vectors
@@ -91,3 +92,13 @@ def test_errors_name_the_item_and_the_folder(tmp_path):
     (tmp_path / "a file").write_text("")
     with pytest.raises(CacheError, match="a file.*can't be written"):
         training_components(Clouds(tmp_path / "a file"), False)
+
+
+def test_without_locks_nothing_is_kept(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise portalocker.LockException("[Errno 37] No locks available")
+
+    monkeypatch.setattr(portalocker, "lock", refuse)
+    with pytest.raises(CacheError, match=r"pca-\w+: the file system has no locks .*No locks available.*--studies-dir"):
+        training_components(Clouds(tmp_path), False)
+    assert not list(tmp_path.glob("pca-*/components.npz"))

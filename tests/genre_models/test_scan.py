@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from genre_models import audio, parallel
 from genre_models.corpus import open_corpus
@@ -98,6 +100,52 @@ def test_what_a_file_declares_is_bounded(
     assert "at most" in look_at(str(write_tone(tmp_path / "long.wav")), "audio")["reason"]
     monkeypatch.setattr(image, "MAX_PIXELS", 100)
     assert "declares more than" in look_at(str(write_image(tmp_path / "large.png", size=(12, 12))), "image")["reason"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "again"),
+    [
+        ("image", OSError(errno.EIO, "Input/output error"), True),
+        ("image", OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        ("image", MemoryError("no more"), True),
+        ("image", OSError("image file is truncated"), False),
+        ("image", SyntaxError("broken PNG file"), False),
+        ("audio", OSError(errno.EIO, "Input/output error"), True),
+        ("audio", OSError(errno.EINVAL, "begins with more than 64 ID3 tags"), False),
+        ("audio", soundfile.LibsndfileError(2), True),  # the system's
+        ("audio", soundfile.LibsndfileError(3), False),  # a malformed file
+    ],
+)
+def test_what_may_pass_is_told_from_what_is_the_files_own(
+    kind: str, error: Exception, again: bool, tmp_path: Path, write_tone: Callable[..., Path], write_image: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = write_image(tmp_path / "a.png") if kind == "image" else write_tone(tmp_path / "a.wav")
+    monkeypatch.setattr("PIL.Image.open" if kind == "image" else "genre_models.sound_stream._open_known", fail)
+    facts = look_at(str(path), kind)
+    assert "can't be decoded" in facts["reason"]
+    assert facts.get("again", False) is again
+
+
+def test_a_disk_that_failed_once_is_asked_again(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_image = Image.open
+
+    def open_or_fail(path: str, *arguments: object, **named: object) -> Image.Image:
+        if Path(path).name == "0.png":
+            raise OSError(errno.EIO, "Input/output error")
+        return open_image(path, *arguments, **named)
+
+    monkeypatch.setattr("genre_models.scan.run_jobs", lambda function, jobs, workers: ((number, function(*job)) for number, job in enumerate(jobs)))
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", open_or_fail)
+        first = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 1)
+    reason = "can't be decoded as an image: Input/output error"
+    assert {row.id: row.reason for row in first.rows if not row.readable} == {"bright/0": reason, "dark/0": reason}
+    second = scan_corpus(open_corpus(str(images)), tmp_path / "cache", 1)
+    assert (second.decoded, second.cached) == (2, 8)
+    assert all(row.readable for row in second.rows)
 
 
 def test_a_decoder_that_kills_its_process_does_not_kill_the_run(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from genre_models.errors import SealedError
 from genre_models.receipts import FIRST, BrokenChain
-from genre_models.seal import Also, Candidate, Overlap, Seal, overlaps
+from genre_models.seal import Also, Candidate, Overlap, Seal, looked_at_by_others, overlaps
 
 TRACKS = {"blues/a": "c1", "pop/b": "c2"}
 MODELS = {"model.keras": "f" * 64}
@@ -179,6 +179,24 @@ def test_shared_tracks_are_found_by_content_and_by_name(seal):
     Seal(folder, "ghi").open(OURS, 1, MODELS, {"x": "c9"})
     assert overlaps(folder, "abc", TRACKS) == [Overlap("def", same=1, namesakes=1)]
     assert overlaps(folder, "ghi", {"y": "c9"}) == []
+
+
+def test_copies_of_receipts_that_lie_about_are_no_splits(seal):
+    seal.open(OURS, 1, MODELS, TRACKS)
+    for name in ("abc (copy).jsonl", "._abc.jsonl", "abc-backup.jsonl"):
+        (seal.path.parent / name).write_bytes(seal.path.read_bytes())
+    assert overlaps(seal.path.parent, "new", TRACKS) == [Overlap("abc", same=2, namesakes=0)]
+
+
+def test_who_else_looked_is_told(seal):
+    folder = seal.path.parent
+    assert looked_at_by_others(folder, "abc", "cnn") == looked_at_by_others(folder, None, "cnn") == ""
+    seal.open(OURS, 1, MODELS, TRACKS)
+    seal.close(1, SCORES)
+    seal.open(Candidate("other", 2, "s9", again="why"), 2, MODELS, TRACKS)
+    assert looked_at_by_others(folder, "abc", "cnn") == "study other" and looked_at_by_others(folder, "abc", "new") == "studies cnn, other"
+    seal.path.write_bytes(seal.path.read_bytes().replace(b"0.5", b"0.9"))
+    assert looked_at_by_others(folder, "abc", "new") == "", "whoever looks is told what is wrong"
 
 
 def test_a_track_whose_bytes_are_others_by_now_has_a_namesake(seal):

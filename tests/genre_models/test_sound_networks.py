@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from genre_models.durable import sha256_file
 from genre_models.errors import CorpusError, GenreModelsError, TrunkUnavailable
 from genre_models.features import compute_features, feature_key, feature_shape
 from genre_models.settings import FeatureSettings
-from genre_models.sound_networks import HASHES, NETWORKS, copy_network, features_with_copy
+from genre_models.sound_networks import HASHES, NETWORKS, copy_network, embedding, features_with_copy
 from genre_models.sound_networks.embedding import check_network, embed
 from genre_models.sound_networks.patches import log_mel, mel_weights, patches, windows
 
@@ -164,6 +166,23 @@ def test_a_file_that_is_no_such_network_is_named_with_the_reason(make, message: 
     with pytest.raises(TrunkUnavailable, match=f"^{path}: .*{message}"):
         embedded(tone(440, 1.0), path)
     assert str(path) in check_network("vggish", str(path), sha256_file(path))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".tflite"])
+def test_what_loading_a_file_takes_is_bounded(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = []
+
+    @contextmanager
+    def refuse(mib: float) -> Iterator[None]:
+        bounds.append(mib)
+        raise MemoryError("what it asks for is refused")
+        yield
+
+    monkeypatch.setattr(embedding, "bounded_growth", refuse)
+    path = written(tmp_path / f"net{suffix}", bytes(2**20))
+    with pytest.raises(TrunkUnavailable, match=f"^{path}: can't be loaded as a .* model.*: what it asks for is refused"):
+        embedded(tone(440, 1.0), path)
+    assert bounds == [518], "512 MiB and six times the file"
 
 
 def test_a_network_that_gives_no_numbers_costs_the_track_and_not_the_run(tmp_path: Path) -> None:

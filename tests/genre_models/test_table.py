@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from genre_models.errors import CorpusError
+from genre_models.features import table_read
 from genre_models.features.handcrafted import feature_names
 from genre_models.features.table import read_table
 from genre_models.features.table_columns import columns_that_tell
@@ -85,10 +86,63 @@ def test_spellings_of_ids(tmp_path: Path) -> None:
     assert ids(["id", "f", "genre"], ["a.wav", 1, "NA"], ["b", 2, "None"]) == ("NA/a", "None/b")
     assert ids(["track_id", "f"], ["000002", 1], ["17", 2]) == ("000002", "000017")
     assert ids(["track", "f"], ["blues.00001", 1], ["blues.00002.au", 2]) == ("blues/blues.00001", "blues/blues.00002")
+    assert ids(["track", "f"], ["genres_original/blues/blues.00001.wav", 1], ["jazz\\jazz00002.png", 2]) == ("blues/blues.00001", "jazz/jazz.00002")
+    assert ids(["track", "f"], ["rock/track00012.wav", 1], ["rock/track.00013", 2]) == ("rock/track.00013", "rock/track00012")  # not GTZAN's
+    assert ids(["track", "f", "label"], ["wav/blues.00001.wav", 1, "blues"], ["wav/blues.00001.wav", 2, "jazz"]) == ("blues/blues.00001", "jazz/blues.00001")
     assert ids(["track", "f"], ["one", 1], ["two", 2]) == ("one", "two")
     assert ids(["track", "f", "label"], [1, 1, "rock"], [1, 2, "jazz"], [2, 3, "jazz"]) == ("jazz/1", "jazz/2", "rock/1")
     assert ids(["track", "f", "label"], ["000001", 1, "rock"], [2, 2, ""]) == ("000001", "000002")
     assert ids(["track", "f"], [unicodedata.normalize("NFD", "forró/é"), 1]) == ("forró/é",)
+
+
+def test_cells_that_are_empty_or_lists_in_parquet(tmp_path: Path) -> None:
+    """As nullable types and nested columns are read: their cells can't be compared as numbers can."""
+    import pandas as pd
+
+    columns = {
+        "tags": [["loud"], ["soft", "slow"], []],
+        "added": pd.to_datetime(["2020-01-01", None, "2020-01-03"]),
+        "name": pd.array(["rock/a", "rock/b", "pop/a"], dtype="string"),
+        "genre": pd.array(["rock", pd.NA, "pop"], dtype="string"),
+        "f": pd.array([1, 2, 3], dtype="Int64"),
+    }
+    pd.DataFrame(columns).to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert table.ids == ("pop/a", "rock/a", "rock/b"), "the first column of texts, not of lists or dates"
+    assert table.labels == ("pop", "rock", "")
+    assert table.columns == ("f",) and table.X.ravel().tolist() == [3, 1, 2]
+    missing = columns | {"track": pd.array(["rock/a", pd.NA, "pop/a"], dtype="string")}
+    pd.DataFrame(missing).to_parquet(tmp_path / "u.parquet")
+    with pytest.raises(CorpusError, match="u.parquet: row 2 names no track"):
+        read_table(tmp_path / "u.parquet")
+    pd.DataFrame({name: columns[name] for name in ("tags", "added", "f")}).to_parquet(tmp_path / "v.parquet")
+    with pytest.raises(CorpusError, match="v.parquet: no column says which track a row is of"):
+        read_table(tmp_path / "v.parquet")
+
+
+def test_a_table_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of it is named by the file's hash, which must be of the rows that were read."""
+    path, read_frame = write_gtzan(tmp_path / "t.csv"), table_read.read_frame
+
+    def read_then_write(path: Path, texts: tuple[str, ...]):
+        frame = read_frame(path, texts)
+        with path.open("a") as file:
+            file.write("blues.00009.wav,1,2,3,blues\n")
+        return frame
+
+    def read_then_remove(path: Path, texts: tuple[str, ...]):
+        frame = read_frame(path, texts)
+        path.unlink()
+        return frame
+
+    with monkeypatch.context() as patch:
+        patch.setattr(table_read, "read_frame", read_then_write)
+        with pytest.raises(CorpusError, match="t.csv: changed while it was read; start again"):
+            read_table(path)
+    assert "blues/blues.00009" in read_table(path).ids
+    monkeypatch.setattr(table_read, "read_frame", read_then_remove)
+    with pytest.raises(CorpusError, match="t.csv: can't be read any more: No such file"):
+        read_table(path)
 
 
 def test_a_column_of_segments(tmp_path: Path) -> None:

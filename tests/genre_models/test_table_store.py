@@ -149,6 +149,14 @@ def test_names_that_are_numbers_and_names_with_accents(tmp_path: Path) -> None:
         found(labelled, ["000001"], "label")
     with pytest.raises(CorpusError, match="000001 may be any of jazz/1, rock/1"):
         found([["1", 1]], ["jazz/1", "rock/1"])
+    assert found([["rock/track00012", 1], ["jazz/track00012", 2]], ["jazz/track00012", "rock/track00012"]) == [2, 1]
+    assert found([["track00012", 1], ["track00013.wav", 2]], ["rock/track00012", "jazz/track00013"]) == [1, 2]  # spelled as GTZAN's, and not GTZAN's
+    assert found([["blues00012", 1], ["blues.00013", 2]], ["blues/blues.00012", "blues/blues.00013"]) == [1, 2]
+    for written_out in ([["rock/track00012", 1]], [["blues/blues.00012", 1]]):
+        with pytest.raises(CorpusError, match="has no rows of 2 of 2 tracks"):
+            found(written_out, ["jazz/track00012", "jazz/blues.00012"])
+    with pytest.raises(CorpusError, match="may be any of jazz/track00012, rock/track00012"):
+        found([["track00012", 1]], ["jazz/track00012", "rock/track00012"])
     for table, folder in (("NFC", "NFD"), ("NFD", "NFC")):
         row = [unicodedata.normalize(table, "forró/é"), 1]
         assert found([row], [unicodedata.normalize(folder, "forró/é")]) == [1]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from genre_models.durable import sha256_file
 from genre_models.errors import GenreModelsError
 from genre_models.saved_model import load_saved, open_saved
 from genre_models.settings import FeatureSettings
@@ -126,6 +127,40 @@ def test_spoiled_networks(tmp_path: Path, network: bytes, examples: int) -> None
         assert isinstance(ask(str(folder)), str)
 
     try_many(examples, check, EDITS)
+
+
+# -- networks of sound ----------------------------------------------------------------------------------------------
+
+
+def hear(path: str) -> str | None:
+    """What is said of a network of sound (called in a process of its own); None where it is one."""
+    from genre_models.sound_networks.embedding import check_network
+
+    return check_network("vggish", path, sha256_file(Path(path)))
+
+
+@pytest.mark.slow
+def test_networks_of_sound_that_fill_the_memory(tmp_path: Path) -> None:
+    import keras
+
+    inputs = keras.Input((96, 64))
+    x = keras.layers.Dense(8, name="hidden")(keras.layers.GlobalAveragePooling1D()(inputs))
+    keras.Model(inputs, keras.layers.Dense(128, name="embedding")(x)).save(tmp_path / "sound.keras")
+    whole = (tmp_path / "sound.keras").read_bytes()
+    cases = {
+        "sound": whole,
+        "terabytes": rewritten(whole, lambda config: layer(config, "hidden").update(units=1 << 40)),
+        "gigabytes": rewritten(whole, lambda config: layer(config, "hidden").update(units=8_000_000)),
+        "packed": packed_weights(whole),
+    }
+    files = [tmp_path / f"{name}.keras" for name in cases]
+    for path, content in zip(files, cases.values(), strict=True):
+        path.write_bytes(content)
+    told = dict(zip(cases, run_limited("tests.hostile.test_models:hear", files, seconds=20), strict=True))
+    assert told["sound"]["result"] is None and told["sound"]["error"] is None, told["sound"]
+    for name in set(cases) - {"sound"}:
+        assert told[name]["error"] is None and f"{name}.keras: can't be loaded" in told[name]["result"], (name, told[name])
+    assert "is said to unpack" in told["packed"]["result"]
 
 
 # -- weights of pretrained networks --------------------------------------------------------------------------------

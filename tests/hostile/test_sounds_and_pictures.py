@@ -209,6 +209,23 @@ def test_a_long_silence_and_many_scans_take_no_longer_than_they_may(tmp_path: Pa
     assert "can't be decoded" in told[1]["result"]["reason"] and "scans" in told[1]["result"]["reason"]
 
 
+def test_a_picture_of_several_is_bounded_like_one(tmp_path: Path) -> None:
+    """Pillow calls a JPEG with another behind it an MPO, whatever its name."""
+    buffer = io.BytesIO()
+    image = Image.new("L", (24, 24), 128)
+    image.save(buffer, "MPO", save_all=True, append_images=[image.copy()], progressive=True)
+    data, path = buffer.getvalue(), tmp_path / "a.jpg"
+    path.write_bytes(data)
+    with Image.open(path, formats=("PNG", "JPEG")) as opened:
+        assert opened.format == "MPO"
+    assert look_at(str(path), "image")["width"] == 24
+    end = data.index(b"\xff\xd9", data.index(b"\xff\xda"))  # of the first picture
+    last = data.rindex(b"\xff\xda", 0, end)
+    path.write_bytes(data[:last] + data[last:end] * 200 + data[end:])
+    reason = look_at(str(path), "image")["reason"]
+    assert "can't be decoded" in reason and "scans" in reason
+
+
 def jpeg_of_scans(width: int, height: int, n: int) -> bytes:
     """A progressive JPEG whose last scan is repeated."""
     buffer = io.BytesIO()

@@ -169,6 +169,9 @@ def test_tables_pair_seeds_and_say_what_was_not_reached() -> None:
     (row,) = [row for row in tables.engine_table(lines).splitlines() if row.startswith("| optuna")]
     assert "| 2 | 0.600 (0.600–0.600) | 0.500 [0.400–0.600, 0.400–0.600] |" in row and "| 17.8 (17.8–17.8) % |" in row
     assert tables.survival_table(lines) == ""
+    assert tables.seed_table(lines).splitlines() == [
+        "| seed | ours | ray-tune | optuna |", "|---|---|---|---|", "| 0 | 0.500 | – | **0.600** |", "| 1 | **0.700** | – | 0.600 |", "| 3 | – | **0.600** | – |",
+    ]  # fmt: skip
 
 
 def test_a_survival_table_tells_a_second_run_that_failed() -> None:

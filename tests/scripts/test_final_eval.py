@@ -74,6 +74,22 @@ def test_latency_is_measured_on_development_tracks_alone_and_its_failure_costs_n
     assert json.loads((studies / "one" / "final" / "look-2" / "metrics.json").read_text())["latency"] is None
 
 
+def test_what_is_for_peoples_eyes_holds_up_no_look(studies, capsys, monkeypatch):
+    """A look that failed at it each time could never be closed."""
+    from genre_models import look, plots
+
+    def broken(*given):
+        raise ValueError("can't parse $10_$20")
+
+    monkeypatch.setattr(look, "write_held_out", broken)
+    monkeypatch.setattr(plots, "draw_curves", broken)
+    assert command(studies, "--study", "one") == 0
+    told = capsys.readouterr().out
+    assert "note: pictures and sound of the mistakes are not all there: ValueError: can't parse" in told and "note: pictures of the look are not all there" in told
+    (taken,) = seal_of(studies).looks()
+    assert taken.closed is not None and (studies / "one" / "final" / "card.md").exists() and (studies / "one" / "final" / "confusion.png").exists()
+
+
 def test_a_winner_of_folds_is_retrained_for_their_mean_best_epoch(studies, made, capsys):
     """The mean lies beyond the first fold's last epoch here, so that fold's last learning rate goes on."""
     spec, facts = tiny_study.make_spec() | {"folds": 4}, {"best_epoch": 5, "val_accuracy": 0.65, "parts": 4, "parts_wanted": 4}

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from search.location import locate
+from search.study import StudyOwner
+from search.study_view import read_study
+from search.trial import End
 from tests import tiny_study
 from tests.scripts import killed_look
 from tests.scripts.look_studies import files, made, made_several, scores, seal_of, several, studies  # noqa: F401 (fixtures)
@@ -47,6 +51,21 @@ def test_a_killed_look_is_completed_as_the_same_look(point, studies, undisturbed
         assert ("nothing is evaluated" if point == "after closed" else "completing look 1") in told
     assert scores(studies) == undisturbed
     assert list((studies / "one" / "final").glob(".*")) == [], "no half-written file is left"
+
+
+def test_an_interrupted_look_is_completed_though_another_trial_would_win_by_now(studies, undisturbed, tmp_path):
+    arguments = ["--studies-dir", str(studies), "--study", "one"]
+    assert killed_look.run(arguments, tmp_path, kill_at="after opened")[0] == -signal.SIGKILL
+    view = read_study(studies, "one")
+    owner = StudyOwner(locate(studies, "one"), maximize=True, fingerprint=view.fingerprint)
+    better = owner.start(view.trials[1].spec | {"seed": 99}, {})
+    owner.finish(better.number, End.FULL, value=0.95, outcome=view.trials[1].outcome | {"value": 0.95})
+    owner.close()
+    code, told = killed_look.run(arguments, tmp_path)
+    assert code == 0 and f"trial {better.number} would win by now; the look at trial 1 was interrupted and is completed first" in told, told
+    assert "completing look 1" in told and scores(studies) == undisturbed
+    code, told = killed_look.run(arguments, tmp_path)
+    assert code == 3 and "with another model" in told, "the next one needs a reason"
 
 
 @pytest.mark.parametrize("point", killed_look.POINTS_OF_SEVERAL)

@@ -93,6 +93,15 @@ def test_a_study_that_has_no_model_is_told_how_to_make_one(tmp_path, capsys):
     assert "--top 0: must be 1 or more" in capsys.readouterr().err
 
 
+def test_outputs_spare_one_another_and_what_is_asked(pictures, rows, tmp_path, capsys):
+    assert ask(pictures, *pictures.paths[:1], "--csv", tmp_path / "out", "--json", tmp_path / "." / "out") == 2
+    assert "--json and --csv: both are" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    table = held_out_table(rows, tmp_path / "held_out.csv")
+    before = table.read_bytes()
+    assert ask(rows, tmp_path, "--csv", table) == 2
+    assert "is to be written, but it is one of the files to predict" in capsys.readouterr().err and table.read_bytes() == before
+
+
 def test_nothing_of_the_kind_is_an_error(pictures, tmp_path, capsys):
     (tmp_path / "a.txt").write_text("")
     assert ask(pictures, tmp_path) == 2
@@ -263,7 +272,7 @@ def test_windows_of_sound_have_their_seconds():
 
     from genre_models.predict.writing import segment_seconds
 
-    features = {"clip_seconds": 30.0, "sr": 22_050, "hop_length": 512}
+    features = {"clip_seconds": 30.0, "sr": 22_050, "n_fft": 2048, "hop_length": 512, "n_mels": 64}
     spans = segment_seconds(SimpleNamespace(kind="audio", segments=6, input={"features": features}))
     assert len(spans) == 6 and spans[0][0] == 0 and spans[-1][1] == pytest.approx(30, abs=0.2)
     assert all(end == start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))

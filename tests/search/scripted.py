@@ -150,7 +150,9 @@ class Scripted:
 
 
 def build(task: dict[str, Any]) -> Scripted:
-    """The objective factory. Task key ``unbuilt``: a file that counts, and how often it fails first."""
+    """The objective factory. Task keys: ``sees`` is a file that gets the GPUs which are to be seen here; ``unbuilt`` one that counts, and how often it fails first."""
+    if "sees" in task:
+        Path(task["sees"]).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
     if "unbuilt" in task:
         file, times = task["unbuilt"]
         with open(file, "a") as counted:

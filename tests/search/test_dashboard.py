@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -146,6 +147,10 @@ def test_the_note_names_the_winner_its_ties_and_the_look(tmp_path: Path, at_once
     assert "0.610 (95 % 0.500–0.700)<small>accuracy, 143 tracks</small>" in index
     (tmp_path / "s" / "final" / "metrics.json").write_text(json.dumps(metrics | {"trial": 2}))
     assert "<small>accuracy, 143 tracks, of trial 2, not of trial 1</small>" in ask(app, "/").body.decode()
+    (tmp_path / "s" / "final" / "look-3").mkdir()
+    (tmp_path / "s" / "final" / "look-3" / "metrics.json").write_text(json.dumps(metrics | {"accuracy": 0.59}))
+    assert "0.590 (95 % 0.500–0.700)" in detail(app, "s")["note"]["body"], "the newest look"
+    shutil.rmtree(tmp_path / "s" / "final" / "look-3")
     report = ask(app, "/report/s")
     assert report.body == b"<script>1</script>" and report.headers["content-security-policy"].startswith("sandbox allow-scripts")
     assert "allow-same-origin" not in report.headers["content-security-policy"]

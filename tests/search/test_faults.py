@@ -48,8 +48,9 @@ def test_worker_killed_in_an_epoch_costs_one_requeue(studies: Studies, tmp_path:
 
 
 def test_a_worker_that_can_not_start_is_waited_for_and_nothing_is_called_done(studies: Studies, tmp_path: Path) -> None:
-    driver = studies.start({"unbuilt": [str(tmp_path / "built"), 1]}, trials=2, workers=1)
+    driver = studies.start({"unbuilt": [str(tmp_path / "built"), 1], "sees": str(tmp_path / "gpus")}, trials=2, workers=1)
     assert driver.wait() == 0, driver.text
+    assert (tmp_path / "gpus").read_text() == "", "a worker that was given no GPU sees none"
     assert "a worker could not start" in driver.text and sum(t.is_full for t in studies.read().trials) == 2, driver.text
 
 

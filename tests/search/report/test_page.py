@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from genre_models import resampling
+from genre_models.split_words import cautioned, split_facts
 from search import run
 from search.location import locate
 from search.report import gather_evidence, write_report
@@ -117,6 +118,18 @@ def test_commands_are_quoted_for_a_shell(tmp_path: Path) -> None:
     assert f"python scripts/final_eval.py --study s --studies-dir '{tmp_path}/a b'" in page
 
 
+def test_how_the_split_was_dealt_and_whether_artists_may_be_on_both_sides(tmp_path: Path) -> None:
+    data = {"test_fraction": 0.2, "split_seed": 0, "split": None, "groups": "auto", "near_duplicates": "group", "source": "m", "input": "image"}
+    run = {"data": data, "source": "gtzan:m", "split_id": "abc", "tracks": {"train": 8, "validation": 2, "held_out": 3}}
+    view = view_of([full(0, 0.75)], run)
+    page = html.unescape(page_of(view, tmp_path / "s", looks=cautioned([look(0)], run), of_split=split_facts(run)))
+    assert "20% of each class held out at random by groups (seed 0)" in page and "copies of a recording; whether an artist is on both sides is not known" in page
+    assert "But whether an artist is on both sides is not known; on music of other artists expect less." in page and "--data m --input image" in page
+    by_artist = {**run, "data": {**data, "groups": "artist"}}
+    assert "caution" not in cautioned([look(0)], by_artist)[0] and split_facts(by_artist)[1] == ("on one side", "copies of a recording and artists")
+    assert "caution" not in cautioned([look(0)], run | {"demo": True})[0] and split_facts({}) == []
+
+
 def test_commands_say_what_the_command_line_laid_over_the_file(tmp_path: Path) -> None:
     run = {"data": {"source": "music", "split": "naive"}, "seed": 3, "storage": "env:STUDIES", "artifacts": "s3://bucket/a b"}
     page = html.unescape(page_of(view_of([full(0, 0.75)], run, prefer="cheapest-within 0.01 by energy"), tmp_path / "s"))
@@ -145,7 +158,7 @@ def test_the_command_that_shows_a_look_at_another_trial_is_one_that_is_not_refus
 def test_a_page_that_can_not_be_written_fails_no_search(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200)
     run._write_report(locate(tmp_path, "none"), SimpleNamespace(storage=None), None, console)
-    assert console.file.getvalue().startswith("note: no report was written (StudyError: no study 'none'") and "scripts/report.py --study none tries again" in console.file.getvalue()
+    assert console.file.getvalue().startswith("note: no report was written (StudyError: no study 'none'") and f"python scripts/report.py --study none --studies-dir {tmp_path} tries again" in console.file.getvalue()
 
 
 def test_what_the_whole_search_took_is_told_with_how_that_is_known(tmp_path: Path) -> None:

@@ -121,6 +121,13 @@ def test_after_the_look_its_score_is_the_number_and_nothing_is_asked_for(two: St
     assert "It was look 2 at these tracks" in verdict_of(two, [look(1), look(0, 2)]).sentences[-1]
 
 
+def test_held_out_tracks_that_another_study_looked_at_are_not_called_fresh(two: StudyView) -> None:
+    told = judge(two, *selection_of(two, resampling), [], "LOOK", "SEARCH", looked_at_by="study other")
+    assert told.command == "LOOK --again REASON" and "can be had once" not in told.ask
+    assert told.sentences[-1].startswith("Its held-out tracks were looked at already, by study other;")
+    assert "number to quote" not in judge(two, *selection_of(two, resampling), [look(0)], "LOOK", "SEARCH", looked_at_by="study other").ask, "its own look is its number"
+
+
 def test_a_look_at_another_trial_is_not_taken_for_the_winners(two: StudyView) -> None:
     told = verdict_of(two, [look(1)])
     tile = told.tiles[-1]
