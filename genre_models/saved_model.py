@@ -145,9 +145,9 @@ def load_saved(model: SavedModel) -> Callable[[np.ndarray], np.ndarray]:
         if (model.folder / name).exists():
             require_sound_archive(model.folder / name)
     if model.file.suffix == ".keras" or (model.folder / "trunk.keras").exists():
-        from genre_models.framework import import_keras
+        from genre_models.framework import prepare_backend
 
-        import_keras()
+        prepare_backend(None)
     try:
         with nullcontext() if model.needs_family else bounded_growth(_growth_mib(model.folder)):
             predict = load_predictor(model.folder)

@@ -150,9 +150,9 @@ def _rescored(run: Run, folds: int, line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_late(line: Mapping[str, Any]) -> bool:
-    """Of lines of before winners were asked for at the end of the time."""
+    """Of lines of before winners were asked for at the end of the time. Where nothing was trained by then, there is no other."""
     best, value = line.get("best"), line["winner"]["value"]
-    return best is None or (value > best + 1e-5 if line["maximize"] else value < best - 1e-5)
+    return best is not None and (value > best + 1e-5 if line["maximize"] else value < best - 1e-5)
 
 
 def _places(run: Run) -> list[str]:
