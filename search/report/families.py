@@ -54,11 +54,12 @@ def family_rows(view: StudyView, selection: Selection | None, statistics: Statis
     for trial in best:
         expected = _expected(view, selection, trial, statistics)
         held_out, between = _held_out(looks, trial)
+        is_winner = selection is not None and trial is selection.winner.trial
         costs = tuple(_cost(name, COSTS[name].of(trial)) for name in known)
         rows.append(
             FamilyRow(
                 trial.family, trial.number, _counts(view, trial.family), scale.text(trial.value), scale.interval(trial.outcome.get("interval")), scale.text(expected), held_out, between,
-                _STANDINGS[standing.get(trial.number, "")], costs, settings_of(trial, shown),
+                _STANDINGS["winner" if is_winner else standing.get(trial.number, "")], costs, settings_of(trial, shown),
             )
         )  # fmt: skip
     return heads, rows

@@ -106,7 +106,9 @@ def _what_was_done(view: StudyView, selection: Selection, scale: Scale) -> str:
     folds = "" if winner.scored is winner.trial else f", {len(selection.contenders)} of these scored again on {winner.scored.spec.get('folds')} folds"
     epochs = "" if winner.trial.is_at_once else f" Its best epoch was {winner.trial.outcome.get('best_epoch', '?')} of {winner.trial.spec.get('epochs', '?')}."
     which = "the best" if selection.prefer is None else "the one chosen"
-    return f"{counted} configurations{kinds} were tried{spent}, {full} of them to the end{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
+    tried = f"1 configuration was tried{spent}" if counted == 1 else f"{counted} configurations{kinds} were tried{spent}"
+    ended = "to the end" if counted == full == 1 else f"{full} of them to the end"
+    return f"{tried}, {ended}{folds}; trial {winner.trial.number} is {which}, with {scale.text(winner.value)} {scale.name}.{epochs}"
 
 
 def _defaults(selection: Selection, scale: Scale) -> list[str]:

@@ -156,7 +156,7 @@ def test_the_command_that_shows_a_look_at_another_trial_is_one_that_is_not_refus
 
 
 def test_a_page_that_can_not_be_written_fails_no_search(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), width=200)
+    console = Console(file=io.StringIO(), width=2000)
     run._write_report(locate(tmp_path, "none"), SimpleNamespace(storage=None), None, console)
     assert console.file.getvalue().startswith("note: no report was written (StudyError: no study 'none'") and f"python scripts/report.py --study none --studies-dir {tmp_path} tries again" in console.file.getvalue()
 

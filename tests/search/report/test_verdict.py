@@ -106,6 +106,13 @@ def test_confirmations_that_failed_are_told() -> None:
     assert "No confirmation on 5 folds succeeded: that of trial 0 (75.0 %) ended as nan; so the scores are those of the search." in verdict_of(view).sentences
 
 
+def test_the_only_configuration_is_told_as_one_and_as_the_winner() -> None:
+    view = view_of([full(0, 0.75, right=first(90))])
+    assert "1 configuration was tried in 10 minutes, to the end; trial 0 is the best" in verdict_of(view).sentences[0]
+    (row,) = family_rows(view, selection_of(view, resampling)[0], resampling, [])[1]
+    assert row.standing == "the winner"
+
+
 def test_a_tie_that_costs_a_fraction_is_named(two: StudyView) -> None:
     two.trials[1].outcome["fit_seconds"] = 1.0
     assert any("trial 1 (cnn, 72.5 %), took 1 s to fit, the winner 10 s" in sentence for sentence in verdict_of(two).sentences)
