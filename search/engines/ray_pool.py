@@ -26,6 +26,7 @@ from search.engines.ray_meter import NodeMeters
 from search.engines.ray_room import make_way
 from search.engines.ray_shipping import Shipment
 from search.engines.ray_worker import Mailbox, Message, Ready, Result, Worker, end_process
+from search.engines.worker_losses import WORKERS_LOST, WorkerLosses
 from search.errors import SearchError
 from search.loop import Loop
 from search.patience import Patience
@@ -34,17 +35,12 @@ from search.worker import Failure, Workplace
 
 #: TensorFlow keeps about 6 MB of every model, whatever one does; a fresh process gives it back.
 TRIALS_PER_WORKER = 50
-#: So many workers lost in a row without a finished trial: something kills them all. Those of one node that die together are one loss.
-WORKERS_LOST = 6
-_TOGETHER_SECONDS = 1.0
 _POLL_SECONDS = 0.5
 _CAPACITY_SECONDS = 5.0
 #: A head that is away for longer will not come back; Ray itself would end this process after a minute.
 _HEAD_SECONDS = 20.0
 #: So long without any worker, or for one of a trial's kind, is said.
 _WAITING_SECONDS = 60.0
-#: After workers that could not start, the next one waits at most so long.
-_RESTART_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -124,9 +120,7 @@ class Pool:
         self._wanted, self._looked = 0, -_CAPACITY_SECONDS
         self._offers: dict[str, Mapping[str, float]] = {}  # of each living node, all that it has
         self._kept_free = 0  # workers that ended for the room that a waiting trial needs
-        self._counted_at: dict[str, float] = {}  # when a node's workers were last counted as lost
-        self._lost_in_a_row = self._failed_starts = self._failed_together = 0
-        self._start_again = 0.0
+        self._losses = WorkerLosses()
         self._had_a_worker = self._told_waiting = self._head_answered = time.monotonic()
 
     def run(self) -> None:
@@ -259,7 +253,7 @@ class Pool:
                 break
             self._held.append((trial, time.monotonic()))
             self._serve_held()
-        if time.monotonic() >= self._start_again and (self._busy or self._loop.has_work):
+        if self._losses.may_start(time.monotonic()) and (self._busy or self._loop.has_work):
             for _ in range(self._wanted - self._count - self._kept_free):
                 self._start(self._staff.shape)
 
@@ -273,7 +267,7 @@ class Pool:
                 self._set_to_work(hand, trial)
         if not self._held:
             self._kept_free = 0
-        if not self._held or time.monotonic() < self._start_again:
+        if not self._held or not self._losses.may_start(time.monotonic()):
             return
         waiting = [(self._staff.shape_of(trial.family), since) for trial, since in self._held]
         busy = [hand for hand, _ in self._busy.values()]
@@ -322,22 +316,12 @@ class Pool:
             hand.place = ray.get(reference)
         except RayError as error:
             if gone(self._vital) is None:
-                self._note_failed_start(error)
+                self._loop.note(f"a worker could not start: {last_line(error)}")
+                self._losses.could_not_start(time.monotonic(), has_others=bool(self._busy or self._idle or self._starting))
+                self._require_survivors(error)
         else:
-            self._failed_starts = self._failed_together = 0
+            self._losses.started()
             self._idle.append(hand)
-
-    def _note_failed_start(self, error: RayError) -> None:
-        """A node may lack what workers need, for now or for good: others go on, and it is tried again less and less often."""
-        self._failed_together += 1
-        if time.monotonic() >= self._start_again:  # those that were started together wait together
-            self._failed_starts += 1
-            self._start_again = time.monotonic() + min(_RESTART_SECONDS, 2.0 ** min(self._failed_starts, 10))
-        self._loop.note(f"a worker could not start: {last_line(error)}")
-        if not (self._busy or self._idle or self._starting):  # else there are others, or may be soon
-            for _ in range(self._failed_together):
-                self._count_loss(error)
-            self._failed_together = 0
 
     def _take_result(self, reference: Any) -> None:
         hand, number = self._busy.pop(reference)
@@ -349,7 +333,7 @@ class Pool:
             with contextlib.suppress(RayError):
                 ray.kill(hand.actor)
             return
-        self._lost_in_a_row = 0
+        self._losses.served()
         if isinstance(result.outcome, Failure):
             self._loop.failed(number, result.outcome.reason_code, result.outcome.message, result.outcome.cost)
         else:
@@ -368,15 +352,11 @@ class Pool:
         else:
             self._loop.lost(number, f"worker lost: {first_line(error)}")
             if gone(self._vital) is None:
-                self._count_loss(error, hand.node)
+                self._losses.lost(time.monotonic(), hand.node)
+                self._require_survivors(error)
 
-    def _count_loss(self, error: Exception, node: str | None = None) -> None:
-        now = time.monotonic()
-        if node is not None and now - self._counted_at.get(node, -_TOGETHER_SECONDS) < _TOGETHER_SECONDS:
-            return
-        self._counted_at |= {} if node is None else {node: now}
-        self._lost_in_a_row += 1
-        if self._lost_in_a_row >= WORKERS_LOST:
+    def _require_survivors(self, error: Exception) -> None:
+        if self._losses.are_too_many:
             raise SearchError(f"{WORKERS_LOST} workers in a row died without finishing a trial; the last said: {last_line(error)}")
 
     # -- who says nothing ------------------------------------------------------------------------------------------
