@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from genre_models import card, verdict
+from genre_models.card import _worth_in_card
 from genre_models.errors import CorpusError
 from genre_models.evidence import read_looks
 from scripts import final_eval
@@ -114,6 +115,10 @@ def test_a_confirmed_winner_is_told_with_the_score_that_chose_it(studies, made, 
     assert "winner: trial 2, fake, validation accuracy 0.600 at epoch 2\nconfirmed on 5 folds: val_accuracy 0.650\n" in told
     assert "\nvalidation said 0.600: " in told
     assert "\nconfirmed on 5 folds, which chose the model: 0.650: " in told
+    metrics = json.loads((studies / "sure" / "final" / "metrics.json").read_text()) | {"expected": {"value": 0.61, "interval": [0.5, 0.7]}}
+    (worth,) = [line for line in verdict.table(metrics).splitlines() if "it was worth 0.610" in line]
+    assert worth.startswith("confirmed on 5 folds"), "it is what that score was worth, and not the search's"
+    assert "by resampling the items of those folds" in _worth_in_card(metrics)
     folder = studies / "sure" / "final"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert (metrics["trial"], metrics["validation_accuracy"], metrics["validated_by"]) == (2, 0.6, "hold-out")
