@@ -17,6 +17,8 @@ from types import ModuleType
 
 from genre_models.errors import no_locks
 
+#: What compiles when it is imported. librosa itself imports its modules where they are first used, so those that these need are named, too.
+_COMPILING = ("util.utils", "core.audio", "core.pitch", "core.spectrum", "filters", "feature.spectral")
 _has_compiled: set[str] = set()
 
 
@@ -48,8 +50,8 @@ def compiling_alone(what: str) -> Iterator[None]:
 
 
 def librosa_loaded() -> ModuleType:
-    """librosa, with what it compiles when its transforms and filters are imported: anew in a new environment, else from numba's cache."""
+    """librosa, with what it compiles when what is used here is imported: anew in a new environment, else from numba's cache."""
     with compiling_alone("librosa"):
-        for name in ("core.spectrum", "filters"):
+        for name in _COMPILING:
             importlib.import_module(f"librosa.{name}")
     return importlib.import_module("librosa")

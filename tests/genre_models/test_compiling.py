@@ -71,3 +71,18 @@ def test_processes_that_decode_at_the_same_time_in_a_new_environment_leave_a_cac
     done = subprocess.run([sys.executable, "-c", THEN], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout == "(518,)\n", done.stderr
     assert all(path.stat().st_mtime_ns == at for path, at in kept.items()), "what was compiled once is compiled no more"
+
+
+@pytest.mark.slow  # librosa is compiled anew
+def test_what_is_used_after_it_is_loaded_compiles_nothing_more(tmp_path: Path) -> None:
+    """That would be done by several processes at once: the lock is held while librosa is loaded, and no longer."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "numba"), "TMPDIR": str(tmp_path)}
+
+    def compiled_by(program: str) -> set[str]:
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, timeout=300, check=True)
+        return {path.name for path in (tmp_path / "numba").rglob("*.nbi")}
+
+    loaded = compiled_by("from genre_models.features.compiling import librosa_loaded; librosa_loaded()")
+    assert any("_localmax" in name for name in loaded)
+    assert compiled_by(FIRST) == loaded
+    assert compiled_by("import numpy as np; from genre_models.features.compiling import librosa_loaded as load; load().feature.melspectrogram(y=np.ones(4096, np.float32))") == loaded
